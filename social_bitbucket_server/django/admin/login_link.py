@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 
 import segno
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext
-from django.views.decorators.http import require_GET, require_POST
 
 from ...organizations import EventCode
 from .. import integrations, login_ways
-from ..models import AbstractIntegration
 from .pages import IntegrationPages
 
 
@@ -23,27 +20,12 @@ class LoginLinkPages(IntegrationPages):
 
     login_link_template = "admin/social_bitbucket_server/login_link.html"
 
-    def pages(self) -> dict[str, Callable[..., HttpResponse]]:
-        """Add the page and what is done there."""
-        return {
-            **super().pages(),
-            "login-link": require_GET(self.login_link_view),
-            "login-qr": require_GET(self.login_qr_view),
-            "replace-login-link": require_POST(self.replace_login_link_view),
-            "close-login-link": require_POST(self.close_login_link_view),
-            "open-login-link": require_POST(self.open_login_link_view),
-            "enforce": require_POST(self.enforce_view),
-            "lift": require_POST(self.lift_view),
-        }
-
     def login_link_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Show the login link, whether it is open, and which integration is the only way in."""
         record = self._record(request, integration_id, to_change=False)
         others = list(record.others())
         context = {
-            **self._context(
-                request, record, gettext("Login link of %(name)s") % {"name": record.name}, tab="login-link"
-            ),
+            **self._context(request, record, gettext("Login link of %(name)s") % {"name": record.name}, "login-link"),
             "login_link": integrations.login_link(record),
             "only": login_ways.enforced(record),
             "others": others,
@@ -85,9 +67,13 @@ class LoginLinkPages(IntegrationPages):
 
     def enforce_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Make the integration the only way into its organization, if people log in through it already."""
-        record = self._record(request, integration_id)
-        if not request.POST.get("confirmed") or not login_ways.may_be_enforced(record):
-            return self._back(request, record, self._why_not_enforced(record), messages.ERROR, to="login-link")
+        record, why_not = self._record(request, integration_id), ""
+        if not login_ways.may_be_enforced(record):
+            why_not = gettext("Somebody has to log in through it first, and it has to be enabled. Nothing has changed.")
+        elif not request.POST.get("confirmed"):
+            why_not = gettext("Confirm that people cannot log in otherwise. Nothing has changed.")
+        if why_not:
+            return self._back(request, record, why_not, messages.ERROR, to="login-link")
         login_ways.enforce(record, request.user)
         message = gettext("This integration is the only way in.")
         return self._changed(request, record, EventCode.INTEGRATION_ENFORCED, message, to="login-link")
@@ -97,8 +83,3 @@ class LoginLinkPages(IntegrationPages):
         message = gettext("All integrations are open.")
         code = EventCode.INTEGRATION_NOT_ENFORCED
         return self._do(request, integration_id, login_ways.lift, code, message, to="login-link")
-
-    def _why_not_enforced(self, record: AbstractIntegration) -> str:
-        if login_ways.may_be_enforced(record):
-            return gettext("Confirm that people cannot log in otherwise. Nothing has changed.")
-        return gettext("Somebody has to log in through it first, and it has to be enabled. Nothing has changed.")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
-from django.views.decorators.http import require_GET, require_POST
 
 from ...organizations import EventCode, Limited, SetupLinkLife
 from .. import limits, setup_links
@@ -22,16 +19,6 @@ class SetupLinkPages(IntegrationPages):
     """Pages of the link for an integration's Bitbucket admin."""
 
     setup_link_template = "admin/social_bitbucket_server/setup_link.html"
-
-    def pages(self) -> dict[str, Callable[..., HttpResponse]]:
-        """Add the page, what is done there, and the script."""
-        return {
-            **super().pages(),
-            "setup-link": require_GET(self.setup_link_view),
-            "make-setup-link": require_POST(self.make_setup_link_view),
-            "revoke-setup-link": require_POST(self.revoke_setup_link_view),
-            "link-script": require_GET(self.link_script_view),
-        }
 
     def setup_link_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Show the set-up link without its address, and the form for a new one."""
@@ -72,9 +59,7 @@ class SetupLinkPages(IntegrationPages):
     def _setup_link_page(self, request: HttpRequest, record: AbstractIntegration, address: str = "") -> HttpResponse:
         """*address*: of the link that was just made; empty otherwise."""
         context = {
-            **self._context(
-                request, record, gettext("Set-up link of %(name)s") % {"name": record.name}, tab="setup-link"
-            ),
+            **self._context(request, record, gettext("Set-up link of %(name)s") % {"name": record.name}, "setup-link"),
             "link": setup_links.live(record),
             "address": address,
             "lives": [(life.value, gettext(life.words)) for life in SetupLinkLife],
