@@ -98,5 +98,5 @@ def _configured(record: AbstractIntegration) -> ConfiguredIntegration:
         allow_groups=tuple(record.allow_groups),
         allow_projects=tuple(record.allow_projects),
         allow_repositories=tuple(record.allow_repositories),
-        roles=integrations.roles_of(record),
+        roles=record.roles.only(configuration.role_names()),
     )
