@@ -34,24 +34,26 @@ class SetupView(PublicView):
         super().setup(request, *arguments, **route)
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG002  # it is in self.kwargs
-        """Answer if the link opens. Otherwise say why it ended, and nothing about the integration."""
-        return self._open(request)
+        """Answer if the link opens. Otherwise say why it ended, and nothing about the integration.
 
-    def post(self, request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG002  # as above
-        """Answer as :meth:`get` does. Each view takes one of the two methods."""
-        return self._open(request)
+        The token in the address is kept from search engines and other sites. Django tells by the referrer that a form
+        is its own.
+        """
+        try:
+            limits.count(request, Limited.SETUP_LINKS)
+            response = self.refusal(request) or self.answer(request)
+        except SocialAuthBaseException as error:
+            record = getattr(self, "record", None)
+            response = show_error(request, error, record, back=self.addresses()["page"])
+        response["X-Robots-Tag"] = "noindex, nofollow"
+        response["Referrer-Policy"] = "same-origin"
+        return response
+
+    post = get  # each view takes one of the two methods
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Return the answer while the link opens."""
         raise NotImplementedError
-
-    def _open(self, request: HttpRequest) -> HttpResponse:
-        try:
-            limits.count(request, Limited.SETUP_LINKS)
-            return _kept_apart(self.refusal(request) or self.answer(request))
-        except SocialAuthBaseException as error:
-            record = getattr(self, "record", None)
-            return _kept_apart(show_error(request, error, record, back=self.addresses()["page"]))
 
     def refusal(self, request: HttpRequest) -> HttpResponse | None:
         """Read the link and its integration. Return the page that says why the link ended, or ``None`` if it opens.
@@ -69,15 +71,9 @@ class SetupView(PublicView):
 
     def addresses(self) -> dict[str, str]:
         """Return the addresses of the page and what is done there, by name."""
-        token = self.kwargs["token"]
-        names = {
-            "page": "setup",
-            "test": "setup-test",
-            "credentials": "setup-credentials",
-            "server": "setup-server",
-            "script": "setup-script",
-        }
-        return {name: reverse(f"social_bitbucket_server:{route}", args=[token]) for name, route in names.items()}
+        routes = {name: f"setup-{name}" for name in ("test", "credentials", "server", "script")} | {"page": "setup"}
+        arguments = [self.kwargs["token"]]
+        return {name: reverse(f"social_bitbucket_server:{route}", args=arguments) for name, route in routes.items()}
 
     def page(
         self,
@@ -268,11 +264,3 @@ def _advice(record: AbstractIntegration, pending: KeyPair | None) -> str:
 
 def _is_for_new_link(record: AbstractIntegration) -> bool:
     return not record.oauth_versions.is_oauth1_ended and record.key_pairs_in_use.pending_for_new_link is not None
-
-
-def _kept_apart(response: HttpResponse) -> HttpResponse:
-    """Keep the token in the address from search engines and other sites. Django tells by the referrer that a form is
-    its own."""
-    response["X-Robots-Tag"] = "noindex, nofollow"
-    response["Referrer-Policy"] = "same-origin"
-    return response
