@@ -6,9 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db.models import QuerySet
-from django.utils.module_loading import import_string
 from social_django.utils import Storage
 
 from ..account import (
@@ -79,7 +77,15 @@ def evidence(
     Raises ``setting_invalid`` if the settings give *source* a server with none of these base URLs, ``setting_missing``
     if they do not say which server it is now, and ``invalid_base_url``.
     """
-    server = record.server_url if record is not None else _single_server()
+    if record is not None:
+        server = record.server_url
+    else:
+        own = SettingsOf(_backend_of(None), configuration.Settings())
+        if not own["URL"]:
+            raise BitbucketServerError(
+                Code.SETTING_MISSING, "Name an integration, or set it.", parameter="URL", setting=own.name("URL")
+            )
+        server = base_url({"url": own["URL"], "allow_http": own.get("ALLOW_HTTP", False)})
     addresses = [server, *(_parsed(text) for text in known_as)]
     for backend in (CORES_BACKEND,) if source == CORE else BACKENDS:
         name = SettingsOf(backend, configuration.Settings()).own_name("URL")
@@ -164,20 +170,11 @@ def _backend_of(record: AbstractIntegration | None) -> str:
     """Return the backend that people log in with now; of both for the one server, that of OAuth 1."""
     if record is not None:
         return OAUTH2 if record.oauth1_ended_at is not None else OAUTH1
-    installed = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
-    usable = [
+    installed = configuration.installed_backends()
+    usable = (
         name for name in BACKENDS if name in installed and SettingsOf(name, configuration.Settings()).has_own("URL")
-    ]
-    return usable[0] if usable else OAUTH1
-
-
-def _single_server() -> ServerURL:
-    own = SettingsOf(_backend_of(None), configuration.Settings())
-    if not own["URL"]:
-        raise BitbucketServerError(
-            Code.SETTING_MISSING, "Name an integration, or set it.", parameter="URL", setting=own.name("URL")
-        )
-    return base_url({"url": own["URL"], "allow_http": own.get("ALLOW_HTTP", False)})
+    )
+    return next(usable, OAUTH1)
 
 
 def _parsed(text: str) -> ServerURL:

@@ -22,7 +22,6 @@ from social_core.utils import setting_name
 from social_django import urls, views
 from social_django.models import UserSocialAuth
 
-from ..backends import BitbucketServerOAuth1
 from ..integration import (
     BACKENDS,
     OAUTH1,
@@ -277,7 +276,7 @@ def _middleware() -> Iterator[CheckMessage]:
             f"Add {_SESSION_MIDDLEWARE} to MIDDLEWARE after AuthenticationMiddleware, because without it disabling an "
             "integration logs nobody out, and social_django's addresses begin logins that it does not end.",
         )
-    at_stock_addresses = _our_backends() - configuration.backends_in_database()
+    at_stock_addresses = configuration.installed_backends() - configuration.backends_in_database()
     is_in_use = at_stock_addresses and _is_there(f"{urls.app_name}:begin", "x")
     if is_in_use and not any(map(_has_middleware, _ERROR_MIDDLEWARE)):
         yield _warning(
@@ -287,15 +286,9 @@ def _middleware() -> Iterator[CheckMessage]:
         )
 
 
-def _our_backends() -> set[str]:
-    """Return which of our backends the project uses, by their names."""
-    names = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
-    return names & BACKENDS.keys()
-
-
 def _checked_backends() -> list[str]:
     """Return the backends whose settings are checked: those in use, or OAuth 1 if there is none yet."""
-    return sorted(_our_backends() or {BitbucketServerOAuth1.name})
+    return sorted(configuration.installed_backends() or {OAUTH1})
 
 
 def _oauth2_like_oauth1() -> Iterator[CheckMessage]:

@@ -119,11 +119,12 @@ def condition_of(record: AbstractIntegration) -> Condition:
     """Return the condition of an integration."""
     events = Event.objects.filter(integration_id=record.pk)
     worked = _last_time_it_worked(events)
+    first = events.filter(_FAILS, id__gt=worked).order_by("id").first() if worked is not None else None
     return condition(
         is_enabled=record.enabled,
         has_worked=worked is not None,
         is_used=record.last_login_at is not None,
-        failure=_first_failure(events.filter(id__gt=worked)) if worked is not None else None,
+        failure=FailureEvent(first.at, first.problem) if first is not None else None,
         waits_for_key=record.pending_key_pair is not None,
         is_upgrade_begun=record.oauth_versions.is_upgrade_begun,
     )
@@ -171,11 +172,6 @@ def _last_time_it_worked(events: QuerySet[Event]) -> int | None:
     began_anew = events.filter(what=EventCode.INTEGRATION_BEGAN_ANEW).aggregate(last=Max("id"))["last"] or 0
     last: int | None = events.filter(_WORKS, id__gt=began_anew).aggregate(last=Max("id"))["last"]
     return last
-
-
-def _first_failure(events: QuerySet[Event]) -> FailureEvent | None:
-    first = events.filter(_FAILS).order_by("id").first()
-    return FailureEvent(first.at, first.problem) if first is not None else None
 
 
 def user_names(user_ids: set[str]) -> dict[str, str]:

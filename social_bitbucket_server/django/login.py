@@ -33,10 +33,6 @@ INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 _REVISION_SESSION_KEY = "bitbucket_server_integration_revision"
 _ENDED_SESSION_KEY = "bitbucket_server_sessions_ended"
 _MOVE_SESSION_KEY = "bitbucket_server_trial_at_new_address"
-_LOGIN_PARAMETERS = {
-    OAuth.ONE: BitbucketServerOAuth1.LOGIN_PARAMETER,
-    OAuth.TWO: BitbucketServerOAuth2.LOGIN_PARAMETER,
-}
 
 
 def is_session_over(session: SessionBase) -> bool:
@@ -100,8 +96,8 @@ def try_login(
 
 def is_trial_at_new_address(request: HttpRequest, *, oauth: OAuth) -> bool:
     """Return whether the trial that comes back by *oauth* went to the base URL that waits for it."""
-    parameter = _LOGIN_PARAMETERS[oauth]
-    begun, token = request.session.get(_MOVE_SESSION_KEY), request.GET.get(parameter)
+    backend_class = BitbucketServerOAuth1 if oauth is OAuth.ONE else BitbucketServerOAuth2
+    begun, token = request.session.get(_MOVE_SESSION_KEY), request.GET.get(backend_class.LOGIN_PARAMETER)
     return bool(begun) and token is not None and begun == _digest(token)
 
 
@@ -139,10 +135,9 @@ def complete(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.
         if error.context.get("problem") == Code.ACCOUNT_INACTIVE:
             people.disable_whom_bitbucket_disabled(error.context["facts"]["uid"], integration_id=integration_id)
         raise
-    if not is_connecting:
-        return response
-    request.session.pop(REDIRECT_FIELD_NAME, None)
-    events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=user)
+    if is_connecting:
+        request.session.pop(REDIRECT_FIELD_NAME, None)
+        events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=user)
     return response
 
 

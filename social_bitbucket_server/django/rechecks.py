@@ -67,19 +67,15 @@ def recheck(identity_ids: Iterable[Any]) -> Iterator[Found]:
         found = backend_of(identity.provider).recheck(identity)
         if found.is_the_servers:
             silent[server] = found
-        _write_down(identity, found)
+        what = {
+            Standing.REFUSED: EventCode.RECHECK_REFUSED,
+            Standing.UNANSWERED: EventCode.RECHECK_UNANSWERED,
+        }.get(found.standing)
+        if what is not None:
+            integration_id = str(identity.extra_data.get("integration", ""))
+            events.record(what, integration_id=integration_id, user=identity.user, problem=found.problem)
         person_rechecked.send_robust(type(identity), identity=identity, recheck=found)
         yield Found(identity, found)
-
-
-def _write_down(identity: Any, found: Recheck) -> None:
-    what = {
-        Standing.REFUSED: EventCode.RECHECK_REFUSED,
-        Standing.UNANSWERED: EventCode.RECHECK_UNANSWERED,
-    }.get(found.standing)
-    if what is not None:
-        integration_id = str(identity.extra_data.get("integration", ""))
-        events.record(what, integration_id=integration_id, user=identity.user, problem=found.problem)
 
 
 def log_out(user: Any, refused: Iterable[Any]) -> bool:
