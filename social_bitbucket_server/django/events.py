@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
@@ -20,21 +21,25 @@ from ..login import LIFETIME, NONCE_SCOPE
 from ..onboarding import Stage
 from ..organizations import (
     ENDED_ATTEMPTS,
+    NOTICES,
     TO_BE_MENDED,
     Condition,
     EventCode,
     FailureEvent,
+    Notice,
     SetupStep,
     State,
     condition,
+    ending_certificates,
     next_step,
+    notices,
     sign_of,
     tell,
     turn,
 )
 from ..problems import Code
 from . import configuration
-from .models import AbstractIntegration, Event
+from .models import AbstractIntegration, Event, integration_model
 
 DAYS_OF_NOTICE = 30
 """How long a failure is news in the administration's list."""
@@ -160,6 +165,28 @@ def failing(records: QuerySet[AbstractIntegration]) -> list[tuple[AbstractIntegr
     suspects = {key for key, event_id in failed.items() if event_id > worked.get(key, 0)}
     found = ((record, condition_of(record)) for record in records.filter(enabled=True, pk__in=suspects))
     return [(record, condition) for record, condition in found if condition.state is State.FAILING]
+
+
+def notices_of_certificates(records: QuerySet[AbstractIntegration]) -> Iterator[tuple[AbstractIntegration, Notice]]:
+    """Yield the notices of certificates of those of *records* that are enabled, in their order."""
+    now = timezone.now()
+    for record in records.filter(enabled=True).exclude(client_certificate="", ca_certificates=""):
+        for notice in ending_certificates(record, now):
+            yield record, notice
+
+
+def record_notices() -> Iterator[tuple[AbstractIntegration, Notice]]:
+    """Yield each notice of the integrations that are enabled, and record an event if it was not recorded within a
+    month."""
+    now = timezone.now()
+    for integration in integration_model()._default_manager.filter(enabled=True):
+        state = condition_of(integration)
+        last = Event.objects.order_by().filter(integration_id=integration.pk, what__in=NOTICES)
+        recorded = dict(last.values_list("what").annotate(at=Max("at")))
+        for notice in notices(integration, state, now):
+            if notice.is_new(recorded.get(notice.event), now):
+                record(notice.event, integration_id=integration.pk, problem=notice.problem or "")
+            yield integration, notice
 
 
 def _newest(events: QuerySet[Event]) -> dict[str, int]:

@@ -19,7 +19,7 @@ from .errors import show_error
 from .forms import ClientCredentialsForm, ServerForm
 from .forms import server_form as make_server_form
 from .models import AbstractIntegration, KeyPair, SetupLink
-from .public_view import PublicView
+from .views import PublicView
 
 
 class SetupView(PublicView):

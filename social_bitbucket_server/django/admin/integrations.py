@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
@@ -17,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
 from ...organizations import KeyState, OAuth, SetupStep, State
-from .. import configuration, events, integrations, moves, notices
+from .. import configuration, events, integrations, moves
 from ..errors import words_of_code
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
@@ -41,23 +42,20 @@ class _Integrations(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        address = partial(cast("IntegrationAdmin", self.model_admin)._address, "setup")
         failing = events.failing(self.root_queryset)
         self.notices = [
             {
                 "record": record,
                 "since": condition.since,
                 "words": words_of_code(condition.problem or ""),
-                "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
+                "address": address(record),
             }
             for record, condition in failing
         ]
         self.ending = [
-            {
-                "record": record,
-                "notice": notice,
-                "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
-            }
-            for record, notice in notices.of_certificates(self.root_queryset)
+            {"record": record, "notice": notice, "address": address(record)}
+            for record, notice in events.notices_of_certificates(self.root_queryset)
         ]
         ids = {record.pk for record, _condition in failing}
         for record in self.result_list:

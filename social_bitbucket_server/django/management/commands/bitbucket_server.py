@@ -30,7 +30,6 @@ from ... import (
     events,
     integrations,
     key_rotation,
-    notices,
     rechecks,
     setup_links,
 )
@@ -425,7 +424,7 @@ def _prune(arguments: argparse.Namespace) -> None:
 
 
 def _notices(_arguments: argparse.Namespace) -> None:
-    for record, notice in notices.record_new():
+    for record, notice in events.record_notices():
         print(record.pk, record.slug, record.name, notice.event.sentence, f"{notice.at:%Y-%m-%d}", sep="\t")
 
 
