@@ -429,7 +429,14 @@ def check_up(
     by = OAuth.ONE if pending is not None else oauth or versions.choose(None) or OAuth.TWO
 
     def tested() -> Integration | OAuth2Integration:
-        return ready_for(record, by) if pending is None else signing_with(record, pending)
+        if pending is not None:
+            return signing_with(record, pending)
+        if by is OAuth.ONE:
+            return active(record)
+        credentials = record.client_credentials
+        if credentials is None:
+            raise BitbucketServerError(Code.SETTING_MISSING, parameter="client_id")
+        return by_oauth2(record, credentials)
 
     for result in run_check_up(tested, callback(record, by), limits=configuration.limits()):
         results.append(result)
@@ -446,17 +453,6 @@ def check_up(
     if pending is not None and problem:  # people go on logging in with the old key
         what = EventCode.KEY_REFUSED
     events.record(what, integration_id=record.pk, user=administrator, problem=problem, stage=stage)
-
-
-def ready_for(record: AbstractIntegration, oauth: OAuth) -> Integration | OAuth2Integration:
-    """Return *record* as the library expects it for *oauth*, even if it is disabled. Raises what :func:`active` raises,
-    and ``setting_missing`` without client credentials."""
-    if oauth is OAuth.ONE:
-        return active(record)
-    credentials = record.client_credentials
-    if credentials is None:
-        raise BitbucketServerError(Code.SETTING_MISSING, parameter="client_id")
-    return by_oauth2(record, credentials)
 
 
 def active(record: AbstractIntegration) -> Integration:

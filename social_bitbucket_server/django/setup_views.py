@@ -60,13 +60,14 @@ class SetupView(PublicView):
 
         Raises Http404 if there is no such link.
         """
-        opened = setup_links.find(self.kwargs["token"])
-        if opened is None:
+        found = setup_links.find(self.kwargs["token"])
+        if found is None:
             raise Http404
-        if opened.record is None or opened.condition is not SetupLinkCondition.LIVE:
-            context = {"why": opened.condition.value}
+        link, condition, record = found
+        if record is None or condition is not SetupLinkCondition.LIVE:
+            context = {"why": condition.value}
             return render(request, "social_bitbucket_server/setup_over.html", context, status=410)
-        self.link, self.record = opened.link, opened.record
+        self.link, self.record = link, record
         return None
 
     def addresses(self) -> dict[str, str]:
@@ -95,6 +96,10 @@ class SetupView(PublicView):
             credentials_form = ClientCredentialsForm()
         if server_form is None and setup_links.takes_corrections(record):
             server_form = make_server_form(record)
+        advice = ""
+        if pending is None:  # otherwise the version was chosen before
+            advise = oauth2_advice_for if record.oauth_versions.is_oauth1_ended else advice_for
+            advice = advise(record.server_version)
         context = {
             "link": self.link,
             "record": record,
@@ -110,7 +115,7 @@ class SetupView(PublicView):
             "has_credentials": record.client_credentials is not None,
             "public_key_to_paste": pending if pending is not None and not _is_for_new_link(record) else None,
             "is_new_link": _is_for_new_link(record),
-            "advice": _advice(record, pending),
+            "advice": advice,
             "is_plain_http": record.server_url.scheme == "http",
             "keeps_tokens": bool(configuration.setting("STORE_ACCESS_TOKEN")),
             "server_form": server_form,
@@ -148,23 +153,21 @@ class SetupView(PublicView):
 
 
 class SetupPage(SetupView):
-    """The page that says what to do in Bitbucket."""
+    """The page that says what to do in Bitbucket: the worksheet, the script, and the forms that complete the set-up."""
 
     http_method_names = ("get", "head")
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Show the worksheet and the script, and the forms that complete the set-up."""
         setup_links.note_opening(request, self.link)
         return self.page(request)
 
 
 class SetupTest(SetupView):
-    """The test of the connection."""
+    """The test of the connection, with the key pair that waits if there is one."""
 
     http_method_names = ("post",)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Test the connection, with the key pair that waits if there is one, and show what each stage found."""
         if _pair_to_set_up(self.record) is None and self.record.client_credentials is None:
             raise Http404
         return self.too_often(request) or self.test(request)
@@ -172,12 +175,11 @@ class SetupTest(SetupView):
 
 @method_decorator(sensitive_post_parameters("client_secret"), name="dispatch")
 class SetupCredentials(SetupView):
-    """The credentials for OAuth 2, which Bitbucket shows to its admin."""
+    """The credentials for OAuth 2, which Bitbucket shows to its admin. They are kept, and the connection is tested."""
 
     http_method_names = ("post",)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Keep client ID and client secret, and test the connection with them."""
         if not setup_links.takes_credentials(self.record):
             raise Http404
         refused = self.too_often(request)
@@ -186,21 +188,20 @@ class SetupCredentials(SetupView):
         form = ClientCredentialsForm(request.POST)
         if not form.is_valid():
             return self.page(request, credentials_form=form, status=422)
-        if not setup_links.keep_credentials(self.link, self.record, **form.cleaned_data):
-            over = self.refusal(request)
-            if over is None:
-                raise Http404
-            return over
-        return self.test(request)
+        if setup_links.keep_credentials(self.link, self.record, **form.cleaned_data):
+            return self.test(request)
+        over = self.refusal(request)
+        if over is None:
+            raise Http404
+        return over
 
 
 class SetupServer(SetupView):
-    """The correction of base URL and CA certificates."""
+    """The correction of base URL and CA certificates. Another host is another server, which ends the link."""
 
     http_method_names = ("post",)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Keep the correction. Another host is another server, which ends the link."""
         if not setup_links.takes_corrections(self.record):
             raise Http404
         refused = self.too_often(request)
@@ -221,12 +222,11 @@ class SetupServer(SetupView):
 
 
 class SetupScript(SetupView):
-    """The script."""
+    """The script as a file."""
 
     http_method_names = ("get",)
 
     def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002  # the script is the same for everybody
-        """Return the script as a file."""
         pair = _pair_to_set_up(self.record)
         if pair is None:
             raise Http404
@@ -253,13 +253,6 @@ def _steps(record: AbstractIntegration, pair: KeyPair | None, dialog: Dialog) ->
     if record.oauth_versions.is_oauth1_ended:
         return integrations.oauth2_worksheet_of(record, dialog)[:-1]  # the form takes the place of the last step
     return integrations.worksheet_of(record, pair, dialog) if pair is not None else ()
-
-
-def _advice(record: AbstractIntegration, pending: KeyPair | None) -> str:
-    """Return the advice on the OAuth version; empty while a key pair waits, as the version was chosen before."""
-    if pending is not None:
-        return ""
-    return (oauth2_advice_for if record.oauth_versions.is_oauth1_ended else advice_for)(record.server_version)
 
 
 def _is_for_new_link(record: AbstractIntegration) -> bool:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext
 from social_core.exceptions import SocialAuthBaseException
 
 from ...onboarding import Dialog, dialog_of, first_failure
-from ...organizations import EventCode, Limited, OAuth, SetupStep, ending_certificates
+from ...organizations import EventCode, Limited, SetupStep, ending_certificates
 from ...problems import PROBLEMS, BitbucketServerError, Code, Problem
 from .. import events, integrations, key_rotation, limits, moves, trials
 from ..errors import show_error, words_of, words_of_code
@@ -35,7 +35,7 @@ class SetupPages(IntegrationPages):
         """Test the connection, and show what each stage found."""
         record = self._record(request, integration_id)
         limits.count(request, Limited.TESTS, record.pk)
-        oauth = self._wanted(request, record)
+        oauth = record.oauth_versions.choose(request.POST.get("oauth"))
         results = list(integrations.check_up(record, request.user, oauth=oauth))
         context = self._context(request, record, gettext("Check-up of %(name)s") % {"name": record.name})
         has_passed = all(result.outcome.lets_logins_work for result in results)
@@ -56,7 +56,7 @@ class SetupPages(IntegrationPages):
         if not record.enabled:
             message = gettext("A disabled integration cannot be tried. Enable it first.")
             return self._back(request, record, message, messages.WARNING)
-        oauth = self._wanted(request, record)
+        oauth = record.oauth_versions.choose(request.POST.get("oauth"))
         try:
             return trials.begin(request, record, self._address("trial", record), oauth)
         except SocialAuthBaseException as error:
@@ -144,10 +144,6 @@ class SetupPages(IntegrationPages):
         if not key_rotation.note_removal(record, request.user):
             return self._back(request, record, gettext("There is no old application link."), messages.WARNING)
         return self._changed(request, record, EventCode.KEY_RETIRED, gettext("The old link's private key is erased."))
-
-    def _wanted(self, request: HttpRequest, record: AbstractIntegration) -> OAuth | None:
-        """Return the version that the form wants, or else the one that is known to work; ``None`` if there is none."""
-        return record.oauth_versions.choose(request.POST.get("oauth"))
 
     def _setup_page(
         self, request: HttpRequest, record: AbstractIntegration, refusal: Problem | None = None

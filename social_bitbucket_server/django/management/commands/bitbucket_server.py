@@ -350,13 +350,13 @@ def _recheck_people(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration) if arguments.integration is not None else None
     standings: Counter[Standing] = Counter()
     refused: dict[Any, list[Any]] = {}
-    for found in rechecks.recheck(rechecks.due(record)):
-        standing, user = found.recheck.standing, found.identity.user
-        standings[standing] += 1
-        if standing is Standing.REFUSED:
-            refused.setdefault(user, []).append(found.identity.pk)
-        if found.was_asked and standing in {Standing.REFUSED, Standing.UNANSWERED}:
-            print(f"{user.get_username()} ({user.pk}), {found.identity.uid}: {found.recheck.problem}")
+    for identity, found, was_asked in rechecks.recheck(rechecks.due(record)):
+        user = identity.user
+        standings[found.standing] += 1
+        if found.standing is Standing.REFUSED:
+            refused.setdefault(user, []).append(identity.pk)
+        if was_asked and found.standing in {Standing.REFUSED, Standing.UNANSWERED}:
+            print(f"{user.get_username()} ({user.pk}), {identity.uid}: {found.problem}")
     if arguments.log_out:
         for user, identities in refused.items():
             is_out = rechecks.log_out(user, identities)
@@ -380,10 +380,9 @@ def _carry_over(arguments: argparse.Namespace) -> None:
         arguments.source, record, arguments.known_as, without_address=arguments.without_address
     )
     backend = {"1": OAUTH1, "2": OAUTH2}.get(arguments.oauth)
-    ways = carrying_over.ways(arguments.source, record, backend)
-    if arguments.back:
-        ways = [way.back for way in ways]
-    moves = carrying_over.carry_over(ways, evidence, apply=arguments.apply)
+    moves = carrying_over.carry_over(
+        arguments.source, record, evidence, backend=backend, back=arguments.back, apply=arguments.apply
+    )
     _print_moves(moves, "carried over", is_done=arguments.apply)
 
 
