@@ -75,16 +75,14 @@ _IDS = {
     Code.BACKEND_MISSING: "E033",
     "backend_broken": "E034",
 }
-_ID_OF_OTHERS = "E099"
 _SAID_BY_LOGINS = f"{_LABEL}.{_IDS['signatures_forbidden']}"
 
 
 def check_settings(**_arguments: Any) -> list[CheckMessage]:
     """Return the messages of the checks that run everywhere, not only with ``--deploy``."""
-    found: list[CheckMessage] = []
     unusable = list(unusable_settings(configuration.Settings(), settings.AUTHENTICATION_BACKENDS))
-    for name, sentence in (*unsafe_settings(configuration.Settings()), *unusable):
-        found.append(_error(_IDS.get(name, _ID_OF_OTHERS), sentence))
+    wrong = (*unsafe_settings(configuration.Settings()), *unusable)
+    found: list[CheckMessage] = [_error(_IDS.get(name, "E099"), sentence) for name, sentence in wrong]
     found += [_warning("W010", sentence) for sentence in unread_settings(configuration.Settings())]
     if any(name == "backend_broken" for name, _ in unusable):
         return found  # Django cannot import its backends, nor can the checks below
@@ -122,30 +120,25 @@ setting_changed.connect(_forget)  # tests change settings
 
 def check_deployment(**_arguments: Any) -> list[CheckMessage]:
     """Return the additional messages of ``check --deploy``."""
-    found: list[CheckMessage] = []
+    return list(_deployment())
+
+
+def _deployment() -> Iterator[CheckMessage]:
     if not settings.SESSION_COOKIE_SECURE and not configuration.is_local():
-        found.append(_error("E020", "Set SESSION_COOKIE_SECURE to True, so that sessions are never sent without TLS."))
-    if (
-        not configuration.setting("INTEGRATIONS")
-        and "*" in settings.ALLOWED_HOSTS
-        and not configuration.setting("CALLBACK_ORIGIN")
-    ):
-        found.append(
-            _error(
-                "E021",
-                f"Set {_OWN}CALLBACK_ORIGIN, or name your hosts in ALLOWED_HOSTS, because the callback's address must "
-                "not come from whatever Host header a request has.",
-            )
+        yield _error("E020", "Set SESSION_COOKIE_SECURE to True, so that sessions are never sent without TLS.")
+    has_origin = configuration.setting("INTEGRATIONS") or configuration.setting("CALLBACK_ORIGIN")
+    if "*" in settings.ALLOWED_HOSTS and not has_origin:
+        yield _error(
+            "E021",
+            f"Set {_OWN}CALLBACK_ORIGIN, or name your hosts in ALLOWED_HOSTS, because the callback's address must not "
+            "come from whatever Host header a request has.",
         )
     if settings.SESSION_ENGINE == "django.contrib.sessions.backends.signed_cookies":
-        found.append(
-            _warning(
-                "W004",
-                "Keep sessions on the server, by another SESSION_ENGINE, because a signed cookie that somebody copied "
-                "stays logged in after the logout.",
-            )
+        yield _warning(
+            "W004",
+            "Keep sessions on the server, by another SESSION_ENGINE, because a signed cookie that somebody copied "
+            "stays logged in after the logout.",
         )
-    return found
 
 
 def check_columns(databases: Iterable[str] | None = None, **_arguments: Any) -> list[CheckMessage]:

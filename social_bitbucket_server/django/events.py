@@ -113,11 +113,11 @@ def _tell(what: EventCode, details: dict[str, str], *, is_told: bool) -> None:
             _LOG.error("%r failed at %s: %s", receiver, what.value, type(answer).__qualname__)
 
 
-def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
+def login_attempts(integration_id: str) -> QuerySet[Event]:
     """Return how the newest logins through an integration ended, and the newest accounts connected there."""
     failed_at_new_version = Q(what=EventCode.UPGRADE_TESTED) & ~Q(reference="")
     ended = Q(what__in=ENDED_ATTEMPTS) | failed_at_new_version
-    return Event.objects.filter(ended, integration_id=integration_id)[:most]
+    return Event.objects.filter(ended, integration_id=integration_id)[:20]
 
 
 def condition_of(record: AbstractIntegration) -> Condition:

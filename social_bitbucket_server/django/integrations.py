@@ -106,7 +106,7 @@ def for_oauth2(record: AbstractIntegration) -> OAuth2Integration | None:
     """Return *record* as logins by OAuth 2 expect it; ``None`` without client credentials. Raises what :func:`find`
     raises."""
     credentials = record.client_credentials
-    return by_oauth2(record, credentials) if credentials is not None else None
+    return _ASSEMBLER.by_oauth2(record, credentials, _way_out(record)) if credentials is not None else None
 
 
 def find_enabled(**key: str) -> AbstractIntegration | None:
@@ -132,11 +132,6 @@ def signing_with(
     these two is left out if it cannot be opened. Raises what :func:`find` raises.
     """
     return _ASSEMBLER.signing_with(record, pair, _way_out(record), pending=pending, replaced=replaced)
-
-
-def by_oauth2(record: AbstractIntegration, credentials: ClientCredentials) -> OAuth2Integration:
-    """Return *record* as the library expects it for OAuth 2. Raises what :func:`find` raises."""
-    return _ASSEMBLER.by_oauth2(record, credentials, _way_out(record))
 
 
 def _way_out(record: AbstractIntegration) -> WayOut:
@@ -433,10 +428,10 @@ def check_up(
             return signing_with(record, pending)
         if by is OAuth.ONE:
             return active(record)
-        credentials = record.client_credentials
-        if credentials is None:
+        by_oauth2 = for_oauth2(record)
+        if by_oauth2 is None:
             raise BitbucketServerError(Code.SETTING_MISSING, parameter="client_id")
-        return by_oauth2(record, credentials)
+        return by_oauth2
 
     for result in run_check_up(tested, callback(record, by), limits=configuration.limits()):
         results.append(result)

@@ -6,7 +6,6 @@ For views of an application's own; :mod:`.views` are the ready-made ones.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,7 +24,7 @@ from ..login import LoginBackend, Purpose, Trial
 from ..organizations import EventCode, Limited, OAuth
 from ..problems import BitbucketServerError, Code
 from . import checks, events, integrations, limits, login_ways, people, upgrade
-from .models import AbstractIntegration, integration_model
+from .models import integration_model
 from .strategy import DjangoStrategy, hide_query
 
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
@@ -56,7 +55,7 @@ def begin(request: HttpRequest, integration_id: str, *, oauth: OAuth | None = No
     another integration is the only way in.
     """
     backend = _backend_to_begin(request, integration_id, oauth)
-    _refuse(login_ways.refuse_closed, integration_id, backend)
+    _refuse_closed(integration_id, backend, needs_link=True)
     return _begin(request, backend, integration_id)
 
 
@@ -69,7 +68,7 @@ def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
     only way in.
     """
     backend = _backend_to_begin(request, integration_id)
-    _refuse(login_ways.refuse_shut_out, integration_id, backend)
+    _refuse_closed(integration_id, backend, needs_link=False)
     backend.set_purpose(Purpose.CONNECT, person(request))
     return _begin(request, backend, integration_id)
 
@@ -141,13 +140,11 @@ def complete(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.
     return response
 
 
-def _refuse(
-    refusal: Callable[[AbstractIntegration], None], integration_id: str, backend: LoginBackend[HttpResponse, Any]
-) -> None:
+def _refuse_closed(integration_id: str, backend: LoginBackend[HttpResponse, Any], *, needs_link: bool) -> None:
     record = integrations.find_enabled(id=integration_id)
     try:
         if record is not None:
-            refusal(record)
+            login_ways.refuse_closed(record, needs_link=needs_link)
     except BitbucketServerError as problem:
         raise problem.as_social_error(backend, "begin") from None
 

@@ -262,8 +262,7 @@ class AbstractIntegration(models.Model):
 
     def shares_limits_of(self) -> str:
         """Return the organization whose integrations share the limits on waiting threads; empty for this one alone."""
-        organization = self.organization_key
-        return "" if organization is None else str(organization)
+        return str(self.organization_key or "")
 
     def others(self) -> models.QuerySet[AbstractIntegration]:
         """Return the other integrations of its organization."""
