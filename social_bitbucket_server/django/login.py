@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from django.contrib import auth
 from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -20,10 +21,11 @@ from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import configured_backend
-from ..login import LoginBackend, Purpose, Trial
+from ..login import LoginBackend, Purpose, Trial, revoke_at_logout
 from ..organizations import EventCode, Limited, OAuth
 from ..problems import BitbucketServerError, Code
 from . import checks, events, integrations, limits, login_ways, people, upgrade
+from .configuration import backend_of
 from .models import integration_model
 from .strategy import DjangoStrategy, hide_query
 
@@ -32,6 +34,7 @@ INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 _REVISION_SESSION_KEY = "bitbucket_server_integration_revision"
 _ENDED_SESSION_KEY = "bitbucket_server_sessions_ended"
 _MOVE_SESSION_KEY = "bitbucket_server_trial_at_new_address"
+_SESSION_IS_OVER = "bitbucket_server_session_is_over"
 
 
 def is_session_over(session: SessionBase) -> bool:
@@ -45,6 +48,20 @@ def is_session_over(session: SessionBase) -> bool:
         return True
     times_ended: int = session.get(_ENDED_SESSION_KEY, 0)
     return times_ended != people.times_ended(str(session.get(auth.SESSION_KEY, "")))
+
+
+def end_session(request: HttpRequest) -> None:
+    """End the session of *request*. Its person did not ask for that, so their access tokens stay: another session of
+    theirs may have brought a newer one."""
+    setattr(request, _SESSION_IS_OVER, True)
+    auth.logout(request)
+
+
+def revoke_access_tokens(user: AbstractBaseUser | None, request: HttpRequest | None = None, **_signal: Any) -> None:
+    """Erase and revoke the access tokens of *user*, who logs out, if ``…_REVOKE_AT_LOGOUT`` is ``True``. It receives
+    Django's signal ``user_logged_out``, whose user is ``None`` if nobody was logged in."""
+    if user is not None and not hasattr(request, _SESSION_IS_OVER):
+        revoke_at_logout(user, Storage, backend_of)
 
 
 def begin(request: HttpRequest, integration_id: str, *, oauth: OAuth | None = None) -> HttpResponse:

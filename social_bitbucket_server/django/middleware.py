@@ -16,7 +16,7 @@ from social_django import views
 from ..integration import BACKENDS, OAUTH2
 from ..login import LoginBackend
 from ..organizations import Limited
-from . import checks, configuration, limits, log_out, login
+from . import checks, configuration, limits, login
 from .errors import show_error
 
 _STOCK_VIEWS = (views.auth, views.complete)
@@ -88,7 +88,7 @@ class IntegrationSessionMiddleware(MiddlewareMixin):
         if login.is_session_over(request.session) or (
             login.INTEGRATION_SESSION_KEY in request.session and not request.user.is_authenticated
         ):
-            log_out.end_session(request)
+            login.end_session(request)
 
     def process_view(
         self, _request: HttpRequest, view: Callable[..., Any], _arguments: tuple[Any, ...], route: dict[str, Any]
