@@ -22,11 +22,10 @@ from .. import configuration, events, integrations, moves
 from ..errors import words_of_code
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
-from .login_link import LoginLinkPages
+from .links import LinkPages
 from .oauth2 import OAuth2Pages
 from .people import PeoplePages
 from .setup import SetupPages
-from .setup_link import SetupLinkPages
 
 _APART = (
     (_("Who may log in"), ("allow_groups", "allow_projects", "allow_repositories")),
@@ -62,7 +61,7 @@ class _Integrations(ChangeList):
             setattr(record, _FAILS, record.pk in ids)
 
 
-class IntegrationAdmin(SetupPages, LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages):
+class IntegrationAdmin(SetupPages, LinkPages, OAuth2Pages, PeoplePages):
     """The administration of integrations. Register a model of your own with it, or with a class derived from it."""
 
     form = IntegrationForm
