@@ -374,39 +374,38 @@ def _carry_over(arguments: argparse.Namespace) -> None:
     if record is None and arguments.source == carrying_over.SINGLE:
         raise CommandError(f"Name the integration that is the same server.\n'{_COMMAND} list' lists them all.")
     if arguments.source == carrying_over.LOGINS:
-        _carry_over_at_logins(record, arguments)
-        return
-    evidence = carrying_over.evidence(
-        arguments.source, record, arguments.known_as, without_address=arguments.without_address
-    )
-    backend = {"1": OAUTH1, "2": OAUTH2}.get(arguments.oauth)
-    moves = carrying_over.carry_over(
-        arguments.source, record, evidence, backend=backend, back=arguments.back, apply=arguments.apply
-    )
-    _print_moves(moves, "carried over", is_done=arguments.apply)
-
-
-def _carry_over_at_logins(record: AbstractIntegration | None, arguments: argparse.Namespace) -> None:
-    if arguments.known_as or arguments.without_address:
-        raise CommandError("--known-as and --without-address are not for identities that logins carry over.")
-    if arguments.back:
-        moves = carrying_over.give_back(record, apply=arguments.apply)
-        _print_moves(moves, "given back", is_done=arguments.apply)
-    elif arguments.apply:
-        raise CommandError("Each of these identities is carried over when its person logs in. Leave --apply out.")
+        done, moves = _carry_over_at_logins(record, arguments)
     else:
-        _print_moves(carrying_over.waiting(record), "carried over when more agrees at a login", is_done=False)
-
-
-def _print_moves(moves: list[Move[Any]], done: str, *, is_done: bool) -> None:
+        evidence = carrying_over.evidence(
+            arguments.source, record, arguments.known_as, without_address=arguments.without_address
+        )
+        backend = {"1": OAUTH1, "2": OAUTH2}.get(arguments.oauth)
+        done, moves = (
+            "carried over",
+            carrying_over.carry_over(
+                arguments.source, record, evidence, backend=backend, back=arguments.back, apply=arguments.apply
+            ),
+        )
     for move in moves:
         if move.outcome is not Outcome.CARRIED_OVER:
             print(f"identity {move.identity.pk} of user {move.identity.user_id} stays: {move.outcome}")
     found = counts(moves)
-    verb = done.capitalize() if is_done else f"Would be {done}"
+    verb = done.capitalize() if arguments.apply else f"Would be {done}"
     print(f"{verb}: {found.pop(Outcome.CARRIED_OVER, 0)}. Stay as they are: {found.total()}.")
-    if not is_done:
+    if not arguments.apply:
         print("Nothing was changed.", file=sys.stderr)
+
+
+def _carry_over_at_logins(
+    record: AbstractIntegration | None, arguments: argparse.Namespace
+) -> tuple[str, list[Move[Any]]]:
+    if arguments.known_as or arguments.without_address:
+        raise CommandError("--known-as and --without-address are not for identities that logins carry over.")
+    if arguments.back:
+        return "given back", carrying_over.give_back(record, apply=arguments.apply)
+    if arguments.apply:
+        raise CommandError("Each of these identities is carried over when its person logs in. Leave --apply out.")
+    return "carried over when more agrees at a login", carrying_over.waiting(record)
 
 
 def _reseal_keys(_arguments: argparse.Namespace) -> int:
