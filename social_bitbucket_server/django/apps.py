@@ -21,7 +21,7 @@ class BitbucketServerConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_out
 
         from .checks import check_columns, check_deployment, check_settings
-        from .log_out import revoke_access_tokens
+        from .login import revoke_access_tokens
 
         register(check_settings, Tags.security)
         register(check_deployment, Tags.security, deploy=True)

@@ -6,9 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db.models import QuerySet
-from django.utils.module_loading import import_string
 from social_django.utils import Storage
 
 from ..account import (
@@ -44,33 +42,6 @@ CORE = "core"
 """The source that is social-core's own backend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way of identities from *source* to *target*. *integration_id* is for the events about it. *what* is the event
-    of each identity."""
-
-    source: Place
-    target: Place
-    integration_id: str
-    what: EventCode = EventCode.IDENTITY_CARRIED_OVER
-
-    @property
-    def back(self) -> Way:
-        """The way back."""
-        return Way(self.target, self.source, self.integration_id, EventCode.IDENTITY_CARRIED_BACK)
-
-
-def ways(source: str, record: AbstractIntegration | None, backend: str | None = None) -> list[Way]:
-    """Return the ways from *source*, :data:`CORE` or :data:`SINGLE`, to the integration *record*, or for ``None`` to
-    the one server of plain settings. *backend*: the name of ours that identities of :data:`CORE` become; ``None`` for
-    the one that people log in with."""
-    namespace = record.namespace if record is not None else ""
-    integration_id = record.pk if record is not None else SINGLE_INTEGRATION_ID
-    if source == CORE:
-        return [Way(Place(CORES_BACKEND), Place(backend or _backend_of(record), namespace), integration_id)]
-    return [Way(Place(name), Place(name, namespace), integration_id) for name in BACKENDS]
-
-
 def evidence(
     source: str, record: AbstractIntegration | None, known_as: Sequence[str], *, without_address: bool
 ) -> Evidence:
@@ -79,7 +50,15 @@ def evidence(
     Raises ``setting_invalid`` if the settings give *source* a server with none of these base URLs, ``setting_missing``
     if they do not say which server it is now, and ``invalid_base_url``.
     """
-    server = record.server_url if record is not None else _single_server()
+    if record is not None:
+        server = record.server_url
+    else:
+        own = SettingsOf(_backend_of(None), configuration.Settings())
+        if not own["URL"]:
+            raise BitbucketServerError(
+                Code.SETTING_MISSING, "Name an integration, or set it.", parameter="URL", setting=own.name("URL")
+            )
+        server = base_url({"url": own["URL"], "allow_http": own.get("ALLOW_HTTP", False)})
     addresses = [server, *(_parsed(text) for text in known_as)]
     for backend in (CORES_BACKEND,) if source == CORE else BACKENDS:
         name = SettingsOf(backend, configuration.Settings()).own_name("URL")
@@ -94,13 +73,32 @@ def evidence(
     return Evidence(addresses, without_address)
 
 
-def carry_over(ways: Iterable[Way], evidence: Evidence, *, apply: bool) -> list[Move[Any]]:
-    """Return what becomes of each identity. Without *apply* nothing is changed; with it, all of it or nothing."""
+def carry_over(
+    source: str,
+    record: AbstractIntegration | None,
+    evidence: Evidence,
+    *,
+    backend: str | None,
+    back: bool,
+    apply: bool,
+) -> list[Move[Any]]:
+    """Return what becomes of each identity on the way from *source*, :data:`CORE` or :data:`SINGLE`, to the integration
+    *record*, or for ``None`` to the one server of plain settings. With *back* it is the way back. Without *apply*
+    nothing is changed; with it, all of it or nothing.
+
+    *backend*: the name of ours that identities of :data:`CORE` become; ``None`` for the one that people log in with.
+    """
+    namespace, integration_id = _place_of(record)
+    ways = [(Place(name), Place(name, namespace)) for name in BACKENDS]
+    if source == CORE:
+        ways = [(Place(CORES_BACKEND), Place(backend or _backend_of(record), namespace))]
+    what = EventCode.IDENTITY_CARRIED_BACK if back else EventCode.IDENTITY_CARRIED_OVER
+    identities = _Identities(integration_id, what)
     moves = []
     with one_transaction(Storage.user, Event):
-        for way in ways:
-            identities = _Identities(way.integration_id, way.what)
-            moves += carry_over_identities(identities, way.source, way.target, evidence, apply=apply)
+        for older, newer in ways:
+            origin, target = (newer, older) if back else (older, newer)
+            moves += carry_over_identities(identities, origin, target, evidence, apply=apply)
     return moves
 
 
@@ -110,7 +108,7 @@ def waiting(record: AbstractIntegration | None) -> list[Move[Any]]:
 
     Raises ``setting_missing`` if it says nothing about this integration, and ``setting_invalid``.
     """
-    integration_id = record.pk if record is not None else SINGLE_INTEGRATION_ID
+    _, integration_id = _place_of(record)
     backend = _backend_of(record)
     rules = read_carry_over(
         configuration.setting("CARRY_OVER", backend=backend), has_single_server=integration_id == SINGLE_INTEGRATION_ID
@@ -128,8 +126,7 @@ def waiting(record: AbstractIntegration | None) -> list[Move[Any]]:
 def give_back(record: AbstractIntegration | None, *, apply: bool) -> list[Move[Any]]:
     """Return what becomes of each identity that a login carried over, if it gets the backend and uid of before. Without
     *apply* nothing is changed; with it, all of it or nothing."""
-    namespace = record.namespace if record is not None else ""
-    integration_id = record.pk if record is not None else SINGLE_INTEGRATION_ID
+    namespace, integration_id = _place_of(record)
     identities = _Identities(integration_id, EventCode.IDENTITY_CARRIED_BACK)
     moves = []
     with one_transaction(Storage.user, Event):
@@ -160,24 +157,20 @@ class _Identities:
         events.record(self.what, integration_id=self.integration_id, user=identity.user)
 
 
+def _place_of(record: AbstractIntegration | None) -> tuple[str, str]:
+    """Return the namespace of the integration *record* and its id; ``None`` for the one server."""
+    return (record.namespace, record.pk) if record is not None else ("", SINGLE_INTEGRATION_ID)
+
+
 def _backend_of(record: AbstractIntegration | None) -> str:
     """Return the backend that people log in with now; of both for the one server, that of OAuth 1."""
     if record is not None:
         return OAUTH2 if record.oauth1_ended_at is not None else OAUTH1
-    installed = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
-    usable = [
+    installed = configuration.installed_backends()
+    usable = (
         name for name in BACKENDS if name in installed and SettingsOf(name, configuration.Settings()).has_own("URL")
-    ]
-    return usable[0] if usable else OAUTH1
-
-
-def _single_server() -> ServerURL:
-    own = SettingsOf(_backend_of(None), configuration.Settings())
-    if not own["URL"]:
-        raise BitbucketServerError(
-            Code.SETTING_MISSING, "Name an integration, or set it.", parameter="URL", setting=own.name("URL")
-        )
-    return base_url({"url": own["URL"], "allow_http": own.get("ALLOW_HTTP", False)})
+    )
+    return next(usable, OAUTH1)
 
 
 def _parsed(text: str) -> ServerURL:

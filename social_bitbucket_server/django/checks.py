@@ -22,7 +22,6 @@ from social_core.utils import setting_name
 from social_django import urls, views
 from social_django.models import UserSocialAuth
 
-from ..backends import BitbucketServerOAuth1
 from ..integration import (
     BACKENDS,
     OAUTH1,
@@ -39,8 +38,6 @@ from . import configuration
 _LOG = logging.getLogger(__name__)
 _LABEL = "social_bitbucket_server"
 _OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
-_CACHED_SESSIONS = "django.contrib.sessions.backends.cache"
-_SIGNED_COOKIES = "django.contrib.sessions.backends.signed_cookies"
 _SESSION_MIDDLEWARE = "social_bitbucket_server.django.middleware.IntegrationSessionMiddleware"
 _ERROR_MIDDLEWARE = (
     "social_bitbucket_server.django.middleware.LoginErrorMiddleware",
@@ -78,16 +75,14 @@ _IDS = {
     Code.BACKEND_MISSING: "E033",
     "backend_broken": "E034",
 }
-_ID_OF_OTHERS = "E099"
 _SAID_BY_LOGINS = f"{_LABEL}.{_IDS['signatures_forbidden']}"
 
 
 def check_settings(**_arguments: Any) -> list[CheckMessage]:
     """Return the messages of the checks that run everywhere, not only with ``--deploy``."""
-    found: list[CheckMessage] = []
     unusable = list(unusable_settings(configuration.Settings(), settings.AUTHENTICATION_BACKENDS))
-    for name, sentence in (*unsafe_settings(configuration.Settings()), *unusable):
-        found.append(_error(_IDS.get(name, _ID_OF_OTHERS), sentence))
+    wrong = (*unsafe_settings(configuration.Settings()), *unusable)
+    found: list[CheckMessage] = [_error(_IDS.get(name, "E099"), sentence) for name, sentence in wrong]
     found += [_warning("W010", sentence) for sentence in unread_settings(configuration.Settings())]
     if any(name == "backend_broken" for name, _ in unusable):
         return found  # Django cannot import its backends, nor can the checks below
@@ -125,26 +120,25 @@ setting_changed.connect(_forget)  # tests change settings
 
 def check_deployment(**_arguments: Any) -> list[CheckMessage]:
     """Return the additional messages of ``check --deploy``."""
-    found: list[CheckMessage] = []
+    return list(_deployment())
+
+
+def _deployment() -> Iterator[CheckMessage]:
     if not settings.SESSION_COOKIE_SECURE and not configuration.is_local():
-        found.append(_error("E020", "Set SESSION_COOKIE_SECURE to True, so that sessions are never sent without TLS."))
-    if not _has_many() and "*" in settings.ALLOWED_HOSTS and not configuration.setting("CALLBACK_ORIGIN"):
-        found.append(
-            _error(
-                "E021",
-                f"Set {_OWN}CALLBACK_ORIGIN, or name your hosts in ALLOWED_HOSTS, because the callback's address must "
-                "not come from whatever Host header a request has.",
-            )
+        yield _error("E020", "Set SESSION_COOKIE_SECURE to True, so that sessions are never sent without TLS.")
+    has_origin = configuration.setting("INTEGRATIONS") or configuration.setting("CALLBACK_ORIGIN")
+    if "*" in settings.ALLOWED_HOSTS and not has_origin:
+        yield _error(
+            "E021",
+            f"Set {_OWN}CALLBACK_ORIGIN, or name your hosts in ALLOWED_HOSTS, because the callback's address must not "
+            "come from whatever Host header a request has.",
         )
-    if settings.SESSION_ENGINE == _SIGNED_COOKIES:
-        found.append(
-            _warning(
-                "W004",
-                "Keep sessions on the server, by another SESSION_ENGINE, because a signed cookie that somebody copied "
-                "stays logged in after the logout.",
-            )
+    if settings.SESSION_ENGINE == "django.contrib.sessions.backends.signed_cookies":
+        yield _warning(
+            "W004",
+            "Keep sessions on the server, by another SESSION_ENGINE, because a signed cookie that somebody copied "
+            "stays logged in after the logout.",
         )
-    return found
 
 
 def check_columns(databases: Iterable[str] | None = None, **_arguments: Any) -> list[CheckMessage]:
@@ -191,14 +185,11 @@ def _key_ring() -> Iterator[CheckMessage]:
         yield _error("E008", f"Mend {_OWN}KEY_RING, which is no key ring: {error.reason}")
 
 
-def _outbound() -> Iterator[CheckMessage]:
+def _values() -> Iterator[CheckMessage]:
     try:
         configuration.outbound(None)
     except BitbucketServerError as error:
         yield _error("E009", f"Mend {error.setting}: {error.reason}")
-
-
-def _limit() -> Iterator[CheckMessage]:
     try:
         is_usable = configuration.limit() is None or callable(configuration.limit())
     except ImportError:
@@ -209,9 +200,6 @@ def _limit() -> Iterator[CheckMessage]:
             f"Let {_OWN}LIMIT be the dotted path of a function that takes a request, what it is about to do, and a "
             f"key. There is no function at {configuration.setting('LIMIT')!r}.",
         )
-
-
-def _test_addresses() -> Iterator[CheckMessage]:
     if configuration.setting("TEST_ADDRESSES") and not configuration.is_local():
         yield _error(
             "E010",
@@ -227,17 +215,15 @@ def _cookies() -> Iterator[CheckMessage]:
         yield _error("E012", sentence)
     if settings.SESSION_COOKIE_SAMESITE not in {"Lax", "Strict"}:
         yield _error("E013", 'Set SESSION_COOKIE_SAMESITE to "Lax", so that other sites do not act within a session.')
-
-
-def _sessions_that_are_lost() -> Iterator[CheckMessage]:
-    cookie = {
-        "SESSION_COOKIE_DOMAIN": settings.SESSION_COOKIE_DOMAIN,
-        "SESSION_COOKIE_SECURE": settings.SESSION_COOKIE_SECURE,
-    }
-    for origin in _callback_origins():
+    cookie = {name: getattr(settings, name) for name in ("SESSION_COOKIE_DOMAIN", "SESSION_COOKIE_SECURE")}
+    origins = {str(configuration.setting("CALLBACK_ORIGIN", "", backend) or "") for backend in _checked_backends()}
+    for origin in sorted(origins):
         for sentence in lost_sessions(cookie, origin):
             yield _error("E035", sentence)
-    if settings.SESSION_ENGINE != _CACHED_SESSIONS:
+
+
+def _cached_sessions() -> Iterator[CheckMessage]:
+    if settings.SESSION_ENGINE != "django.contrib.sessions.backends.cache":
         return
     cache = settings.CACHES.get(settings.SESSION_CACHE_ALIAS, {}).get("BACKEND", "")
     if cache.endswith(".DummyCache"):
@@ -251,23 +237,15 @@ def _sessions_that_are_lost() -> Iterator[CheckMessage]:
 
 
 def _pipeline() -> Iterator[CheckMessage]:
-    for name in dict.fromkeys(map(_pipeline_of, _checked_backends())):
+    own = [setting_name(backend, "PIPELINE") for backend in _checked_backends()]
+    for name in dict.fromkeys(name if hasattr(settings, name) else setting_name("PIPELINE") for name in own):
         present = {step.rpartition(".")[2] for step in getattr(settings, name, DEFAULT_AUTH_PIPELINE) or ()}
         missing = [step for step in _NEEDED_STEPS if step not in present]
         if missing:
             places = [step for step in DEFAULT_AUTH_PIPELINE if step.rpartition(".")[2] in missing]
             yield _error("E014", f"Add to {name}, in the order of social-core's own pipeline: {', '.join(places)}.")
-
-
-def _names() -> Iterator[CheckMessage]:
     for sentence in pipelines_without_names(configuration.Settings(), get_user_model()):
         yield _warning("W006", sentence)
-
-
-def _pipeline_of(backend: str) -> str:
-    """Return the full name of the setting that is the pipeline of *backend*."""
-    own = setting_name(backend, "PIPELINE")
-    return own if hasattr(settings, own) else setting_name("PIPELINE")
 
 
 def _transactions() -> Iterator[CheckMessage]:
@@ -284,17 +262,16 @@ def _transactions() -> Iterator[CheckMessage]:
         )
 
 
-def _sessions_that_end() -> Iterator[CheckMessage]:
+def _middleware() -> Iterator[CheckMessage]:
     if configuration.has_integrations_in_database() and not _has_middleware(_SESSION_MIDDLEWARE):
         yield _error(
             "E017",
             f"Add {_SESSION_MIDDLEWARE} to MIDDLEWARE after AuthenticationMiddleware, because without it disabling an "
             "integration logs nobody out, and social_django's addresses begin logins that it does not end.",
         )
-
-
-def _pages_of_failures() -> Iterator[CheckMessage]:
-    if _are_stock_addresses_used() and not any(map(_has_middleware, _ERROR_MIDDLEWARE)):
+    at_stock_addresses = configuration.installed_backends() - configuration.backends_in_database()
+    is_in_use = at_stock_addresses and _is_there(f"{urls.app_name}:begin", "x")
+    if is_in_use and not any(map(_has_middleware, _ERROR_MIDDLEWARE)):
         yield _warning(
             "W002",
             f"Add {_ERROR_MIDDLEWARE[0]} to MIDDLEWARE, because without it every login that fails in social_django's "
@@ -302,25 +279,9 @@ def _pages_of_failures() -> Iterator[CheckMessage]:
         )
 
 
-def _are_stock_addresses_used() -> bool:
-    """Return whether logins by one of our backends begin at social_django's addresses."""
-    ours = _our_backends() - configuration.backends_in_database()
-    return bool(ours) and _is_there(f"{urls.app_name}:begin", "x")
-
-
-def _our_backends() -> set[str]:
-    """Return which of our backends the project uses, by their names."""
-    names = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
-    return names & BACKENDS.keys()
-
-
-def _callback_origins() -> list[str]:
-    return sorted({str(configuration.setting("CALLBACK_ORIGIN", "", backend) or "") for backend in _checked_backends()})
-
-
 def _checked_backends() -> list[str]:
     """Return the backends whose settings are checked: those in use, or OAuth 1 if there is none yet."""
-    return sorted(_our_backends() or {BitbucketServerOAuth1.name})
+    return sorted(configuration.installed_backends() or {OAUTH1})
 
 
 def _oauth2_like_oauth1() -> Iterator[CheckMessage]:
@@ -343,8 +304,8 @@ def _oauth2_like_oauth1() -> Iterator[CheckMessage]:
 
 
 def _wrapped_find() -> Iterator[CheckMessage]:
-    is_mapping = isinstance(configuration.setting("INTEGRATIONS"), Mapping)
-    is_known = is_mapping or not _has_many() or configuration.has_integrations_in_database()
+    many = configuration.setting("INTEGRATIONS")
+    is_known = not many or isinstance(many, Mapping) or configuration.has_integrations_in_database()
     if not is_known and _is_there(f"{_LABEL}:login", "x"):
         yield _warning(
             "W003",
@@ -370,10 +331,6 @@ def _has_middleware(name: str) -> bool:
     return any(isinstance(one, type) and issubclass(one, wanted) for one in present)
 
 
-def _has_many() -> bool:
-    return bool(configuration.setting("INTEGRATIONS"))
-
-
 def _warning(number: str, sentence: str) -> Warning:
     return Warning(sentence, id=f"{_LABEL}.{number}")
 
@@ -384,16 +341,12 @@ def _error(number: str, sentence: str) -> Error:
 
 _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _key_ring,
-    _outbound,
-    _limit,
-    _test_addresses,
+    _values,
     _cookies,
-    _sessions_that_are_lost,
+    _cached_sessions,
     _pipeline,
-    _names,
     _transactions,
-    _sessions_that_end,
-    _pages_of_failures,
+    _middleware,
     _wrapped_find,
     _oauth2_like_oauth1,
 )

@@ -82,15 +82,14 @@ def limit() -> Callable[[HttpRequest, Limited, str], object] | None:
 
 def origin() -> str:
     """Return scheme and host of this application. Raises ``setting_missing`` and ``setting_invalid``."""
-    configured = setting("CALLBACK_ORIGIN")
-    if not configured:
-        raise BitbucketServerError(
-            Code.SETTING_MISSING,
-            "It is scheme and host of this application.",
-            parameter="CALLBACK_ORIGIN",
-            setting=full_name("CALLBACK_ORIGIN"),
-        )
-    return callback_origin(configured)
+    return callback_origin(_needed("CALLBACK_ORIGIN", "It is scheme and host of this application."))
+
+
+def _needed(name: str, reason: str) -> Any:
+    value = setting(name)
+    if not value:
+        raise BitbucketServerError(Code.SETTING_MISSING, reason, parameter=name, setting=full_name(name))
+    return value
 
 
 def application_name() -> str:
@@ -101,15 +100,7 @@ def application_name() -> str:
 @opaque
 def key_ring() -> KeyRing:
     """Return the key ring that seals private keys. Raises ``setting_missing`` and ``key_ring_invalid``."""
-    text = setting("KEY_RING")
-    if not text:
-        raise BitbucketServerError(
-            Code.SETTING_MISSING,
-            "Private keys are kept sealed, and need a key ring.",
-            parameter="KEY_RING",
-            setting=full_name("KEY_RING"),
-        )
-    return _parsed_ring(Secret(text))
+    return _parsed_ring(Secret(_needed("KEY_RING", "Private keys are kept sealed, and need a key ring.")))
 
 
 @lru_cache(maxsize=4)
@@ -159,8 +150,16 @@ def backends_in_database() -> frozenset[str]:
 
     A function that calls ours counts only if it is marked with ``functools.wraps``.
     """
-    return frozenset(name for name in BACKENDS if _is_ours(unwrap(setting("INTEGRATIONS", backend=name))))
+    functions = {name: unwrap(setting("INTEGRATIONS", backend=name)) for name in BACKENDS}
+    module = FIND.rpartition(".")[0]
+    return frozenset(
+        name
+        for name, function in functions.items()
+        if function in (FIND, FIND_OAUTH2) or getattr(function, "__module__", "") == module
+    )
 
 
-def _is_ours(configured: Any) -> bool:
-    return configured in (FIND, FIND_OAUTH2) or getattr(configured, "__module__", "") == FIND.rpartition(".")[0]
+def installed_backends() -> set[str]:
+    """Return which of our backends the project uses, by their names."""
+    names = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
+    return names & BACKENDS.keys()

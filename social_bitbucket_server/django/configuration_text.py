@@ -16,9 +16,6 @@ from ..organizations import (
 from . import configuration, integrations
 from .models import AbstractIntegration, Integration, integration_model
 
-_FIELDS = ("name", "ca_certificates", "connect_to")
-_LISTS = ("allow_groups", "allow_projects", "allow_repositories")
-
 
 def write(records: Iterable[AbstractIntegration]) -> str:
     """Return the configuration of *records* as TOML. Keys, secrets, people, and fields of a model of the application's
@@ -52,9 +49,9 @@ def _prepared(wanted: ConfiguredIntegration) -> AbstractIntegration:
         raise UnusableConfigurationError(f"“{wanted.slug}”: this application is not set up for OAuth 2.")
     model = integration_model()
     record = model._base_manager.filter(slug=wanted.slug).first() or model(slug=wanted.slug, base_url=wanted.base_url)
-    for field in _FIELDS:
+    for field in ("name", "ca_certificates", "connect_to"):
         setattr(record, field, getattr(wanted, field))
-    for field in _LISTS:
+    for field in ("allow_groups", "allow_projects", "allow_repositories"):
         setattr(record, field, list(getattr(wanted, field)))
     record.role_conditions = wanted.roles.fields
     if isinstance(record, Integration):
@@ -98,5 +95,5 @@ def _configured(record: AbstractIntegration) -> ConfiguredIntegration:
         allow_groups=tuple(record.allow_groups),
         allow_projects=tuple(record.allow_projects),
         allow_repositories=tuple(record.allow_repositories),
-        roles=integrations.roles_of(record),
+        roles=record.roles.only(configuration.role_names()),
     )

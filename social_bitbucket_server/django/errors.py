@@ -9,15 +9,26 @@ from django.conf import settings
 from django.db import DatabaseError, router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
-from django.urls import get_script_prefix, reverse
+from django.urls import get_script_prefix
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
 from ..login import LoginBackend, is_declined_login
 from ..organizations import EventCode, News, OAuth, event_of_failed_login
-from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
+from ..problems import (
+    PROBLEMS,
+    Code,
+    Problem,
+    Who,
+    http_status,
+    problem_to_show,
+    reference_of,
+    setting_to_show,
+    when_to_try_again,
+)
 from . import events
+from .integrations import login_path
 from .limits import visitor
 from .models import AbstractIntegration, Event
 from .strategy import DjangoStrategy
@@ -55,10 +66,12 @@ def show_error(
     reference = reference_of(error)
     if not _is_repeated(request, error, integration):
         _write_down(error, integration, reference, oauth)
-    login_page = _login_page(integration)
-    if is_declined_login(error) and integration is not None:
-        return HttpResponseRedirect(f"{login_page}?declined", status=303)
-    status = http_status(error)
+    if integration is not None:
+        login_page = login_path(integration)
+        if is_declined_login(error):
+            return HttpResponseRedirect(f"{login_page}?declined", status=303)
+    else:
+        login_page = resolve_url(getattr(settings, "SOCIAL_AUTH_LOGIN_ERROR_URL", None) or get_script_prefix())
     context = {
         "words": words_for(error),
         "reference": reference,
@@ -66,7 +79,7 @@ def show_error(
         "back": back,
         "integration": integration,
     }
-    response = render(request, "social_bitbucket_server/error.html", context, status=status)
+    response = render(request, "social_bitbucket_server/error.html", context, status=http_status(error))
     add_never_cache_headers(response)
     response["Referrer-Policy"] = "no-referrer"
     for name, value in when_to_try_again(error).items():
@@ -105,32 +118,36 @@ def _write_down(
                 problem=problem or error.code or "",
                 stage=error.stage or "",
                 reference=reference,
-                is_told=_is_told(error),
+                # The backend tells the setting ``…_ON_EVENT`` in logins by social_django's views.
+                is_told=isinstance(error.backend, LoginBackend)
+                and not isinstance(error.backend.strategy, DjangoStrategy),
             )
     except DatabaseError as reason:
         _LOG.error("no event was written for reference=%s: %s", reference, reason)
 
 
-def _is_told(error: SocialAuthBaseException) -> bool:
-    """Return whether the backend has told the setting ``…_ON_EVENT``, as it does in logins by social_django's views."""
-    return isinstance(error.backend, LoginBackend) and not isinstance(error.backend.strategy, DjangoStrategy)
-
-
 def words_for(error: SocialAuthBaseException) -> Words:
     """Return the translated texts about *error*. They contain nothing that Bitbucket or the browser sent."""
     problem = problem_to_show(error)
-    if problem is None:
-        return Words(
-            gettext("The login could not be completed."),
-            gettext("Something came back from the Bitbucket Server that this application does not expect."),
-            gettext("Look the reference number up in the list of events."),
-            gettext(Who.OPERATOR.value),
-        )
+    if problem is not None:
+        return words_of(problem, setting_to_show(error))
+    return Words(
+        gettext("The login could not be completed."),
+        gettext("Something came back from the Bitbucket Server that this application does not expect."),
+        gettext("Look the reference number up in the list of events."),
+        gettext(Who.OPERATOR.value),
+    )
+
+
+def words_of(problem: Problem, setting: str = "") -> Words:
+    """Return the translated texts about *problem*."""
     who = "" if problem.who is Who.PERSON else gettext(problem.who.value)
-    return Words(gettext(problem.title), gettext(problem.meaning), gettext(problem.remedy), who, setting_to_show(error))
+    return Words(gettext(problem.title), gettext(problem.meaning), gettext(problem.remedy), who, setting)
 
 
-def _login_page(integration: AbstractIntegration | None) -> str:
-    if integration is not None:
-        return reverse("social_bitbucket_server:login", args=[integration.slug])
-    return resolve_url(getattr(settings, "SOCIAL_AUTH_LOGIN_ERROR_URL", None) or get_script_prefix())
+def words_of_code(code: str) -> Words:
+    """Return the texts about the problem of this code, which may be one that the library does not know."""
+    if code in PROBLEMS:
+        return words_of(PROBLEMS[code])
+    title = gettext("The login could not be completed.")
+    return Words(title, meaning="", remedy=gettext("Look the reference number up in the log."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
@@ -20,21 +21,25 @@ from ..login import LIFETIME, NONCE_SCOPE
 from ..onboarding import Stage
 from ..organizations import (
     ENDED_ATTEMPTS,
+    NOTICES,
     TO_BE_MENDED,
     Condition,
     EventCode,
     FailureEvent,
+    Notice,
     SetupStep,
     State,
     condition,
+    ending_certificates,
     next_step,
+    notices,
     sign_of,
     tell,
     turn,
 )
 from ..problems import Code
 from . import configuration
-from .models import AbstractIntegration, Event
+from .models import AbstractIntegration, Event, integration_model
 
 DAYS_OF_NOTICE = 30
 """How long a failure is news in the administration's list."""
@@ -108,22 +113,23 @@ def _tell(what: EventCode, details: dict[str, str], *, is_told: bool) -> None:
             _LOG.error("%r failed at %s: %s", receiver, what.value, type(answer).__qualname__)
 
 
-def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
+def login_attempts(integration_id: str) -> QuerySet[Event]:
     """Return how the newest logins through an integration ended, and the newest accounts connected there."""
     failed_at_new_version = Q(what=EventCode.UPGRADE_TESTED) & ~Q(reference="")
     ended = Q(what__in=ENDED_ATTEMPTS) | failed_at_new_version
-    return Event.objects.filter(ended, integration_id=integration_id)[:most]
+    return Event.objects.filter(ended, integration_id=integration_id)[:20]
 
 
 def condition_of(record: AbstractIntegration) -> Condition:
     """Return the condition of an integration."""
     events = Event.objects.filter(integration_id=record.pk)
     worked = _last_time_it_worked(events)
+    first = events.filter(_FAILS, id__gt=worked).order_by("id").first() if worked is not None else None
     return condition(
         is_enabled=record.enabled,
         has_worked=worked is not None,
         is_used=record.last_login_at is not None,
-        failure=_first_failure(events.filter(id__gt=worked)) if worked is not None else None,
+        failure=FailureEvent(first.at, first.problem) if first is not None else None,
         waits_for_key=record.pending_key_pair is not None,
         is_upgrade_begun=record.oauth_versions.is_upgrade_begun,
     )
@@ -161,6 +167,28 @@ def failing(records: QuerySet[AbstractIntegration]) -> list[tuple[AbstractIntegr
     return [(record, condition) for record, condition in found if condition.state is State.FAILING]
 
 
+def notices_of_certificates(records: QuerySet[AbstractIntegration]) -> Iterator[tuple[AbstractIntegration, Notice]]:
+    """Yield the notices of certificates of those of *records* that are enabled, in their order."""
+    now = timezone.now()
+    for record in records.filter(enabled=True).exclude(client_certificate="", ca_certificates=""):
+        for notice in ending_certificates(record, now):
+            yield record, notice
+
+
+def record_notices() -> Iterator[tuple[AbstractIntegration, Notice]]:
+    """Yield each notice of the integrations that are enabled, and record an event if it was not recorded within a
+    month."""
+    now = timezone.now()
+    for integration in integration_model()._default_manager.filter(enabled=True):
+        state = condition_of(integration)
+        last = Event.objects.order_by().filter(integration_id=integration.pk, what__in=NOTICES)
+        recorded = dict(last.values_list("what").annotate(at=Max("at")))
+        for notice in notices(integration, state, now):
+            if notice.is_new(recorded.get(notice.event), now):
+                record(notice.event, integration_id=integration.pk, problem=notice.problem or "")
+            yield integration, notice
+
+
 def _newest(events: QuerySet[Event]) -> dict[str, int]:
     """Return the newest id by integration."""
     return dict(events.order_by().values_list("integration_id").annotate(last=Max("id")))
@@ -171,11 +199,6 @@ def _last_time_it_worked(events: QuerySet[Event]) -> int | None:
     began_anew = events.filter(what=EventCode.INTEGRATION_BEGAN_ANEW).aggregate(last=Max("id"))["last"] or 0
     last: int | None = events.filter(_WORKS, id__gt=began_anew).aggregate(last=Max("id"))["last"]
     return last
-
-
-def _first_failure(events: QuerySet[Event]) -> FailureEvent | None:
-    first = events.filter(_FAILS).order_by("id").first()
-    return FailureEvent(first.at, first.problem) if first is not None else None
 
 
 def user_names(user_ids: set[str]) -> dict[str, str]:

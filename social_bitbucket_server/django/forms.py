@@ -5,7 +5,6 @@ Private keys of application links are never among the fields. The key of a clien
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
@@ -35,13 +34,17 @@ class _AsItWasRead(forms.IntegerField):
         return False
 
 
-class _Names(forms.Field):
-    """A list of names, one on each line. Empty lines and names that come twice are left out."""
-
-    widget = AdminTextareaWidget({"rows": 3})
+class _Lines(forms.Field):
+    """A text in place of JSON."""
 
     def __init__(self, *, encoder: Any = None, decoder: Any = None, **options: Any) -> None:  # noqa: ARG002  # of JSON
         super().__init__(**options)
+
+
+class _Names(_Lines):
+    """A list of names, one on each line. Empty lines and names that come twice are left out."""
+
+    widget = AdminTextareaWidget({"rows": 3})
 
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(value) if isinstance(value, list) else value
@@ -53,13 +56,10 @@ class _Names(forms.Field):
         return self.to_python(self.prepare_value(initial)) != self.to_python(data)
 
 
-class _RoleLines(forms.Field):
+class _RoleLines(_Lines):
     """Roles as lines of text. Each line has a role and one of its conditions."""
 
     widget = AdminTextareaWidget({"rows": 4})
-
-    def __init__(self, *, encoder: Any = None, decoder: Any = None, **options: Any) -> None:  # noqa: ARG002  # of JSON
-        super().__init__(**options)
 
     def prepare_value(self, value: Any) -> Any:
         try:
@@ -176,15 +176,13 @@ class IntegrationForm(ServerForm):
             del self.fields["oauth"]
         self.initial["revision"] = self.instance.revision
         if "role_conditions" in self.fields:
-            self._explain_roles(configuration.role_names())
-
-    def _explain_roles(self, names: Sequence[str]) -> None:
-        self.fields["role_conditions"].help_text = _(
-            "Write one condition on each line, such as: %(role)s = project WEB. It is a role, an equals sign, group, "
-            "project or repository, and its name. A person has a role if they meet at least one of its conditions. The "
-            "roles are: %(roles)s. Roles and who may log in may have five different names together. One with a "
-            "permission, such as WEB:write, counts as two."
-        ) % {"role": names[0], "roles": ", ".join(names)}
+            names = configuration.role_names()
+            self.fields["role_conditions"].help_text = _(
+                "Write one condition on each line, such as: %(role)s = project WEB. It is a role, an equals sign, "
+                "group, project or repository, and its name. A person has a role if they meet at least one of its "
+                "conditions. The roles are: %(roles)s. Roles and who may log in may have five different names "
+                "together. One with a permission, such as WEB:write, counts as two."
+            ) % {"role": names[0], "roles": ", ".join(names)}
 
     def _post_clean(self) -> None:
         # After the model's own validation, which brings the base URL into its clean form.
@@ -193,7 +191,15 @@ class IntegrationForm(ServerForm):
         super()._post_clean()  # type: ignore[misc]  # not in the stubs
         if self.cleaned_data.get("revision") not in {None, self.instance.revision}:
             self._refuse_to_overwrite()
-        meaning = ServerChange.NONE if self.instance._state.adding else self._changes_server(before)
+        meaning, after = ServerChange.NONE, self.instance.base_url
+        if not self.instance._state.adding:
+            meaning = server_change(
+                before,
+                after,
+                has_people=before != after and integrations.identities(self.instance).exists(),
+                says_moved=True if self.cleaned_data.get("same_server") else None,
+                needs_proof=True,
+            )
         if meaning is ServerChange.ASK:
             self.add_error(
                 "same_server",
@@ -202,17 +208,7 @@ class IntegrationForm(ServerForm):
         if self.errors:
             self._forget_client_key()
         elif meaning is ServerChange.MOVED:
-            self.moving_to, self.instance.base_url = self.instance.base_url, before
-
-    def _changes_server(self, before: str) -> ServerChange:
-        after = self.instance.base_url
-        return server_change(
-            before,
-            after,
-            has_people=before != after and integrations.identities(self.instance).exists(),
-            says_moved=True if self.cleaned_data.get("same_server") else None,
-            needs_proof=True,
-        )
+            self.moving_to, self.instance.base_url = after, before
 
     def _refuse_to_overwrite(self) -> None:
         """Refuse the form: another administrator saved since the page was opened. Saving again overwrites that."""
@@ -224,7 +220,13 @@ class IntegrationForm(ServerForm):
             ),
         )
         for name in set(self.changed_data) & set(self.initial):
-            self.add_error(name, _what_is_there(str(self.fields[name].prepare_value(self.initial[name]) or "")))
+            value = str(self.fields[name].prepare_value(self.initial[name]) or "")
+            if not value:
+                self.add_error(name, _("It is empty now."))
+            elif "\n" in value:
+                self.add_error(name, _("Something else is there now."))
+            else:
+                self.add_error(name, forms.ValidationError(_("There is now: %(value)s"), params={"value": value}))
         self._answer("revision", str(self.instance.revision))
 
     def _forget_client_key(self) -> None:
@@ -235,11 +237,3 @@ class IntegrationForm(ServerForm):
             self._answer(
                 "client_certificate", "" if "client_certificate" in self.errors else self.instance.client_certificate
             )
-
-
-def _what_is_there(value: str) -> forms.ValidationError:
-    if not value:
-        return forms.ValidationError(_("It is empty now."))
-    if "\n" in value:
-        return forms.ValidationError(_("Something else is there now."))
-    return forms.ValidationError(_("There is now: %(value)s"), params={"value": value})

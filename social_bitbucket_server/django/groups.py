@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +14,6 @@ from ..integration import BACKENDS
 from ..login import LoginBackend, mapping_of
 from ..problems import BitbucketServerError, Code
 from .configuration import backend_of, setting
-
-_CACHED_PERMISSIONS = ("_perm_cache", "_group_perm_cache", "_user_perm_cache")
 
 
 def sync_groups(
@@ -77,7 +75,10 @@ def sync_rechecked_groups(identity: Any, recheck: Recheck, **_signal: Any) -> No
 def leave_groups_of(integration_id: str, identities: QuerySet[Any]) -> None:
     """Take the owners of *identities*, which are about to be deleted, out of the groups that ``…_GROUPS_MAP`` has for
     this integration. No login through it would do so any more."""
-    names = _names_in(mapping_of(setting("GROUPS_MAP", {}, name), integration_id) for name in BACKENDS)
+    mappings = [mapping_of(setting("GROUPS_MAP", {}, name), integration_id) for name in BACKENDS]
+    # Those that cannot be used give no groups.
+    lists = [names for mapping in mappings if isinstance(mapping, dict) for names in mapping.values()]
+    names = {name for given in lists if isinstance(given, list) for name in given if isinstance(name, str)}
     fields = identities.model.user.field.related_model._meta.many_to_many
     groups = next((field for field in fields if field.name == "groups"), None)
     if not names or groups is None:
@@ -87,13 +88,6 @@ def leave_groups_of(integration_id: str, identities: QuerySet[Any]) -> None:
     members = groups.remote_field.through._base_manager.using(using)
     found = {f"{groups.m2m_field_name()}__in": owners, f"{groups.m2m_reverse_field_name()}__name__in": names}
     members.filter(**found).delete()
-
-
-def _names_in(mappings: Iterable[Any]) -> set[str]:
-    """Return the names of groups in those of *mappings* that can be used. The others give no groups."""
-    usable = (mapping for mapping in mappings if isinstance(mapping, dict))
-    lists = (names for mapping in usable for names in mapping.values() if isinstance(names, list))
-    return {name for names in lists for name in names if isinstance(name, str)}
 
 
 @contextmanager
@@ -114,11 +108,7 @@ def _sync(backend: LoginBackend[Any, Any], response: dict[str, Any], user: Any) 
     roles = backend.get_user_groups(response)
     if roles is None:
         raise _invalid("No role is configured that could give these groups.")
-    _set_groups(user, managed, {name for role in roles for name in mapping.get(role, ())})
-
-
-def _set_groups(user: Any, managed: set[str], wanted: set[str]) -> None:
-    """Let *user* be in those of the *managed* groups that are *wanted*, and in no others of them."""
+    wanted = {name for role in roles for name in mapping.get(role, ())}
     groups = _groups_of(user)
     using = router.db_for_write(groups.through, instance=user)
     with transaction.atomic(using=using):
@@ -143,7 +133,7 @@ def _groups_of(user: Any) -> Any:
 
 
 def _forget_permissions(user: Any) -> None:
-    for cache in _CACHED_PERMISSIONS:
+    for cache in ("_perm_cache", "_group_perm_cache", "_user_perm_cache"):
         vars(user).pop(cache, None)
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import F, Field, Max, QuerySet, Value
+from django.db.models import F, Max, QuerySet, Value
 from django.db.models.functions import StrIndex
 from django.urls import reverse
 from django.utils import timezone
 from social_django.utils import Storage
 
 from ..crypto import PrivateKey
-from ..integration import BACKENDS, Integration, OAuth2Integration, Roles
+from ..integration import BACKENDS, Integration, OAuth2Integration
 from ..login import LIFETIME
 from ..onboarding import Dialog, Result, Step, dialog_of, first_failure, link_script, oauth2_worksheet, worksheet
 from ..onboarding import check_up as run_check_up
@@ -106,7 +106,7 @@ def for_oauth2(record: AbstractIntegration) -> OAuth2Integration | None:
     """Return *record* as logins by OAuth 2 expect it; ``None`` without client credentials. Raises what :func:`find`
     raises."""
     credentials = record.client_credentials
-    return by_oauth2(record, credentials) if credentials is not None else None
+    return _ASSEMBLER.by_oauth2(record, credentials, _way_out(record)) if credentials is not None else None
 
 
 def find_enabled(**key: str) -> AbstractIntegration | None:
@@ -134,17 +134,6 @@ def signing_with(
     return _ASSEMBLER.signing_with(record, pair, _way_out(record), pending=pending, replaced=replaced)
 
 
-def by_oauth2(record: AbstractIntegration, credentials: ClientCredentials) -> OAuth2Integration:
-    """Return *record* as the library expects it for OAuth 2. Raises what :func:`find` raises."""
-    return _ASSEMBLER.by_oauth2(record, credentials, _way_out(record))
-
-
-def roles_of(record: AbstractIntegration) -> Roles:
-    """Return the roles that *record* gives, apart from those that the application offers no more. Raises
-    ``setting_invalid``."""
-    return _ASSEMBLER.roles_of(record)
-
-
 def _way_out(record: AbstractIntegration) -> WayOut:
     return replace(configuration.outbound(record.pk).way_out(record.pk), address_policy=record.address_policy())
 
@@ -153,14 +142,10 @@ def _note_unopened(unopened: Unopened) -> None:
     """Write an event, and tell the operator in the log of a key that people go on without."""
     events.record(EventCode.KEY_DECRYPT_FAILED, integration_id=unopened.integration_id, problem=unopened.problem.code)
     if unopened.left_out is not None:
-        _LOG.warning(
-            "the %s private key of the integration %s cannot be opened; %s",
-            unopened.left_out,
-            unopened.integration_id,
-            "make another one"
-            if unopened.left_out is KeyState.PENDING
-            else "logins that began with it have to begin again",
-        )
+        is_pending = unopened.left_out is KeyState.PENDING
+        remedy = "make another one" if is_pending else "logins that began with it have to begin again"
+        message = "the %s private key of the integration %s cannot be opened; %s"
+        _LOG.warning(message, unopened.left_out, unopened.integration_id, remedy)
 
 
 _ASSEMBLER = Assembler(sealed_keys.current, _note_unopened, configuration.role_names)
@@ -227,23 +212,7 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
 
     Raises ChangedMeanwhileError, and saves nothing, if the integration was changed or deleted since *record* was read.
     """
-    with all_or_nothing():
-        before = _stored(record)
-        is_elsewhere = before is None or before.base_url != record.base_url
-        if is_elsewhere:
-            _delete_identities(record)
-        _count_change(record)
-        if is_elsewhere:
-            _delete_identities(record)  # those of logins that ended until this one could count
-            ClientCredentials.objects.filter(integration_id=record.pk).delete()
-            record.namespace, record.server_version, record.last_login_at = new_namespace(), "", None
-            record.moving_to = ""
-            events.record(EventCode.INTEGRATION_BEGAN_ANEW, integration_id=record.pk, user=administrator)
-        _leave_organization(record, before, administrator)
-        _save_changes(
-            record, administrator, *(("server_version", "last_login_at", "moving_to") if is_elsewhere else ())
-        )
-    record.revision += 1
+    _save(record, administrator, may_begin_anew=True)
 
 
 def move(record: AbstractIntegration, administrator: Administrator = None) -> None:
@@ -254,46 +223,38 @@ def move(record: AbstractIntegration, administrator: Administrator = None) -> No
 
     Raises ChangedMeanwhileError.
     """
+    _save(record, administrator, may_begin_anew=False)
+
+
+def _save(record: AbstractIntegration, administrator: Administrator, *, may_begin_anew: bool) -> None:
+    """Save the changes by hand. *may_begin_anew*: another base URL is another server's.
+
+    A login locks its identity before its integration, so identities are deleted before the change is counted. From
+    there on no login ends until the end of the transaction.
+    """
+    fields = {field.name for field in record._meta.concrete_fields if not field.primary_key} - _WRITTEN_ALONE
     with all_or_nothing():
-        before = _stored(record)
-        _count_change(record)
-        _leave_organization(record, before, administrator)
-        _save_changes(record, administrator)
+        before = type(record)._base_manager.filter(pk=record.pk).first()
+        begins_anew = may_begin_anew and (before is None or before.base_url != record.base_url)
+        if begins_anew:
+            _delete_identities(record)
+        as_it_was_read = type(record)._base_manager.filter(pk=record.pk, revision=record.revision)
+        if not as_it_was_read.update(revision=record.revision + 1):
+            raise ChangedMeanwhileError
+        if begins_anew:
+            _delete_identities(record)  # those of logins that ended until this one could count
+            ClientCredentials.objects.filter(integration_id=record.pk).delete()
+            record.namespace, record.server_version, record.last_login_at = new_namespace(), "", None
+            record.moving_to = ""
+            fields |= {"server_version", "last_login_at", "moving_to"}
+            events.record(EventCode.INTEGRATION_BEGAN_ANEW, integration_id=record.pk, user=administrator)
+        if before is not None and before.enforced_at and before.organization_key != record.organization_key:
+            record.enforced_at = None  # it was made the only way into another organization
+            record.save(update_fields=["enforced_at"])
+            events.record(EventCode.INTEGRATION_NOT_ENFORCED, integration_id=record.pk, user=administrator)
+        record.save(update_fields=fields)
+        events.record(EventCode.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
     record.revision += 1
-
-
-def _stored(record: AbstractIntegration) -> AbstractIntegration | None:
-    return type(record)._base_manager.filter(pk=record.pk).first()
-
-
-def _leave_organization(
-    record: AbstractIntegration, before: AbstractIntegration | None, administrator: Administrator
-) -> None:
-    """Let *record* not be the only way into another organization than the one that it was made so for."""
-    if before is None or before.enforced_at is None or before.organization_key == record.organization_key:
-        return
-    record.enforced_at = None
-    record.save(update_fields=["enforced_at"])
-    events.record(EventCode.INTEGRATION_NOT_ENFORCED, integration_id=record.pk, user=administrator)
-
-
-def _count_change(record: AbstractIntegration) -> None:
-    """Count the change, and let no login end from here to the end of the transaction.
-
-    A login locks its identity before its integration, so identities are deleted before this."""
-    as_it_was_read = type(record)._base_manager.filter(pk=record.pk, revision=record.revision)
-    if not as_it_was_read.update(revision=record.revision + 1):
-        raise ChangedMeanwhileError
-
-
-def _save_changes(record: AbstractIntegration, administrator: Administrator, *others: str) -> None:
-    by_hand = [field.name for field in record._meta.concrete_fields if _is_changed_by_hand(field)]
-    record.save(update_fields=[*by_hand, *others])
-    events.record(EventCode.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
-
-
-def _is_changed_by_hand(field: Field[Any, Any]) -> bool:
-    return not field.primary_key and field.name not in _WRITTEN_ALONE
 
 
 def enable(record: AbstractIntegration, administrator: Administrator = None, *, enabled: bool) -> None:
@@ -327,7 +288,7 @@ def delete(record: AbstractIntegration, administrator: Administrator = None) -> 
 
 
 def _delete_identities(record: AbstractIntegration) -> None:
-    """Delete them. Their people keep no groups that the integration gave."""
+    """Delete the identities. Their people keep no groups that the integration gave."""
     leave_groups_of(record.pk, identities(record))
     identities(record).delete()
 
@@ -338,10 +299,8 @@ def identities(record: AbstractIntegration) -> QuerySet[Any]:
     SQLite's LIKE, which ``startswith`` becomes, compares without case, and MySQL's INSTR does: both have to agree.
     """
     beginning = f"{record.namespace}:"
-    found: QuerySet[Any] = Storage.user.objects.alias(place=StrIndex("uid", Value(beginning))).filter(
-        provider__in=BACKENDS, uid__startswith=beginning, place=1
-    )
-    return found
+    rows: QuerySet[Any] = Storage.user.objects.alias(place=StrIndex("uid", Value(beginning)))
+    return rows.filter(provider__in=BACKENDS, uid__startswith=beginning, place=1)
 
 
 def people_without_another(record: AbstractIntegration) -> int:
@@ -379,12 +338,7 @@ def reseal_keys() -> tuple[int, int]:
 
 def login_link(record: AbstractIntegration) -> str:
     """Return the address where the organization's people log in."""
-    return login_page(record) + (f"?key={record.login_key}" if record.login_key else "")
-
-
-def login_page(record: AbstractIntegration) -> str:
-    """Return the address of the login page. It is the login link until that is replaced for the first time."""
-    return configuration.origin() + login_path(record)
+    return configuration.origin() + login_path(record) + (f"?key={record.login_key}" if record.login_key else "")
 
 
 def login_path(record: AbstractIntegration) -> str:
@@ -399,17 +353,15 @@ def callback(record: AbstractIntegration, oauth: OAuth = OAuth.ONE) -> str:
 
 def callback_path(integration_id: str, oauth: OAuth) -> str:
     """Return the path that a login comes back to."""
-    return reverse(f"social_bitbucket_server:{_CALLBACKS[oauth]}", args=[integration_id])
-
-
-_CALLBACKS = {OAuth.ONE: "complete", OAuth.TWO: "complete-oauth2"}
+    name = "complete" if oauth is OAuth.ONE else "complete-oauth2"
+    return reverse(f"social_bitbucket_server:{name}", args=[integration_id])
 
 
 def application_url(record: AbstractIntegration, link: ApplicationLink) -> str:
     """Return the Application URL of *link*: the login page, or an address that leads there, because Bitbucket refuses
     the same one twice."""
     if link.number == 1:
-        return login_page(record)
+        return configuration.origin() + login_path(record)
     return configuration.origin() + reverse("social_bitbucket_server:link", args=[record.slug, link.number])
 
 
@@ -472,7 +424,14 @@ def check_up(
     by = OAuth.ONE if pending is not None else oauth or versions.choose(None) or OAuth.TWO
 
     def tested() -> Integration | OAuth2Integration:
-        return ready_for(record, by) if pending is None else signing_with(record, pending)
+        if pending is not None:
+            return signing_with(record, pending)
+        if by is OAuth.ONE:
+            return active(record)
+        by_oauth2 = for_oauth2(record)
+        if by_oauth2 is None:
+            raise BitbucketServerError(Code.SETTING_MISSING, parameter="client_id")
+        return by_oauth2
 
     for result in run_check_up(tested, callback(record, by), limits=configuration.limits()):
         results.append(result)
@@ -489,17 +448,6 @@ def check_up(
     if pending is not None and problem:  # people go on logging in with the old key
         what = EventCode.KEY_REFUSED
     events.record(what, integration_id=record.pk, user=administrator, problem=problem, stage=stage)
-
-
-def ready_for(record: AbstractIntegration, oauth: OAuth) -> Integration | OAuth2Integration:
-    """Return *record* as the library expects it for *oauth*, even if it is disabled. Raises what :func:`active` raises,
-    and ``setting_missing`` without client credentials."""
-    if oauth is OAuth.ONE:
-        return active(record)
-    credentials = record.client_credentials
-    if credentials is None:
-        raise BitbucketServerError(Code.SETTING_MISSING, parameter="client_id")
-    return by_oauth2(record, credentials)
 
 
 def active(record: AbstractIntegration) -> Integration:

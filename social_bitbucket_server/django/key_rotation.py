@@ -17,7 +17,7 @@ from ..problems import BitbucketServerError
 from ..transport import default_transport
 from . import configuration, events, integrations, sealed_keys
 from .integrations import Administrator
-from .models import AbstractIntegration, ApplicationLink, KeyPair
+from .models import AbstractIntegration, KeyPair
 
 
 def begin(record: AbstractIntegration, administrator: Administrator = None, *, with_new_link: bool = False) -> bool:
@@ -32,10 +32,12 @@ def begin(record: AbstractIntegration, administrator: Administrator = None, *, w
         if not record.key_pairs_in_use.may_begin(with_new_link=with_new_link):
             return False
         _retire(record, KeyState.PENDING, administrator)
-        link = None if with_new_link else _link_in_use(record)
-        if link is None:
+        in_use = None if with_new_link else record.active_key_pair
+        if in_use is None:
             link = integrations.add_link(record)
             events.record(EventCode.CONSUMER_KEY_CREATED, integration_id=record.pk, user=administrator)
+        else:
+            link = in_use.link
         integrations.add_key_pair(record, key, KeyState.PENDING, link, administrator)
     return True
 
@@ -127,11 +129,6 @@ def _promote(record: AbstractIntegration, fingerprint: str, administrator: Admin
         _of(record, KeyState.PENDING).update(state=KeyState.ACTIVE, sealed_private_key=sealed)
         events.record(EventCode.KEY_PROMOTED, integration_id=record.pk, user=administrator)
     return True
-
-
-def _link_in_use(record: AbstractIntegration) -> ApplicationLink | None:
-    pair = record.active_key_pair
-    return pair.link if pair is not None else None
 
 
 def _retire(record: AbstractIntegration, state: KeyState, administrator: Administrator) -> bool:

@@ -35,14 +35,9 @@ def count(request: HttpRequest, what: Limited, key: str = "") -> None:
     try:
         limit(request, what, key)
     except PermissionDenied as refusal:
-        facts = {"limit": what.value} | _time_to_wait(getattr(refusal, "retry_after", None))
+        facts = {"limit": what.value}
+        seconds = getattr(refusal, "retry_after", None)
+        if isinstance(seconds, (int, float)) and 0 <= seconds < math.inf:  # the function may raise any error
+            facts["retry_after"] = str(math.ceil(seconds))
         problem = BitbucketServerError(Code.TOO_OFTEN, facts=facts)
         raise problem.as_social_error(None, "callback" if what is Limited.CALLBACKS else "begin") from refusal
-
-
-def _time_to_wait(seconds: object) -> dict[str, str]:
-    """Return the fact for the header ``Retry-After``; empty unless *seconds* is a number of them, as the project's
-    function may raise any error."""
-    if isinstance(seconds, (int, float)) and 0 <= seconds < math.inf:
-        return {"retry_after": str(math.ceil(seconds))}
-    return {}

@@ -6,12 +6,12 @@ For views of an application's own; :mod:`.views` are the ready-made ones.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from django.contrib import auth
 from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -21,11 +21,12 @@ from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import configured_backend
-from ..login import LoginBackend, Purpose, Trial
+from ..login import LoginBackend, Purpose, Trial, revoke_at_logout
 from ..organizations import EventCode, Limited, OAuth
 from ..problems import BitbucketServerError, Code
 from . import checks, events, integrations, limits, login_ways, people, upgrade
-from .models import AbstractIntegration, integration_model
+from .configuration import backend_of
+from .models import integration_model
 from .strategy import DjangoStrategy, hide_query
 
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
@@ -33,10 +34,7 @@ INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 _REVISION_SESSION_KEY = "bitbucket_server_integration_revision"
 _ENDED_SESSION_KEY = "bitbucket_server_sessions_ended"
 _MOVE_SESSION_KEY = "bitbucket_server_trial_at_new_address"
-_LOGIN_PARAMETERS = {
-    OAuth.ONE: BitbucketServerOAuth1.LOGIN_PARAMETER,
-    OAuth.TWO: BitbucketServerOAuth2.LOGIN_PARAMETER,
-}
+_SESSION_IS_OVER = "bitbucket_server_session_is_over"
 
 
 def is_session_over(session: SessionBase) -> bool:
@@ -52,6 +50,20 @@ def is_session_over(session: SessionBase) -> bool:
     return times_ended != people.times_ended(str(session.get(auth.SESSION_KEY, "")))
 
 
+def end_session(request: HttpRequest) -> None:
+    """End the session of *request*. Its person did not ask for that, so their access tokens stay: another session of
+    theirs may have brought a newer one."""
+    setattr(request, _SESSION_IS_OVER, True)
+    auth.logout(request)
+
+
+def revoke_access_tokens(user: AbstractBaseUser | None, request: HttpRequest | None = None, **_signal: Any) -> None:
+    """Erase and revoke the access tokens of *user*, who logs out, if ``…_REVOKE_AT_LOGOUT`` is ``True``. It receives
+    Django's signal ``user_logged_out``, whose user is ``None`` if nobody was logged in."""
+    if user is not None and not hasattr(request, _SESSION_IS_OVER):
+        revoke_at_logout(user, Storage, backend_of)
+
+
 def begin(request: HttpRequest, integration_id: str, *, oauth: OAuth | None = None) -> HttpResponse:
     """Begin a login and send the browser to the Bitbucket Server. Call it for a POST whose CSRF token was checked.
 
@@ -60,7 +72,7 @@ def begin(request: HttpRequest, integration_id: str, *, oauth: OAuth | None = No
     another integration is the only way in.
     """
     backend = _backend_to_begin(request, integration_id, oauth)
-    _refuse(login_ways.refuse_closed, integration_id, backend)
+    _refuse_closed(integration_id, backend, needs_link=True)
     return _begin(request, backend, integration_id)
 
 
@@ -73,7 +85,7 @@ def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
     only way in.
     """
     backend = _backend_to_begin(request, integration_id)
-    _refuse(login_ways.refuse_shut_out, integration_id, backend)
+    _refuse_closed(integration_id, backend, needs_link=False)
     backend.set_purpose(Purpose.CONNECT, person(request))
     return _begin(request, backend, integration_id)
 
@@ -100,8 +112,8 @@ def try_login(
 
 def is_trial_at_new_address(request: HttpRequest, *, oauth: OAuth) -> bool:
     """Return whether the trial that comes back by *oauth* went to the base URL that waits for it."""
-    parameter = _LOGIN_PARAMETERS[oauth]
-    begun, token = request.session.get(_MOVE_SESSION_KEY), request.GET.get(parameter)
+    backend_class = BitbucketServerOAuth1 if oauth is OAuth.ONE else BitbucketServerOAuth2
+    begun, token = request.session.get(_MOVE_SESSION_KEY), request.GET.get(backend_class.LOGIN_PARAMETER)
     return bool(begun) and token is not None and begun == _digest(token)
 
 
@@ -139,20 +151,17 @@ def complete(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.
         if error.context.get("problem") == Code.ACCOUNT_INACTIVE:
             people.disable_whom_bitbucket_disabled(error.context["facts"]["uid"], integration_id=integration_id)
         raise
-    if not is_connecting:
-        return response
-    request.session.pop(REDIRECT_FIELD_NAME, None)
-    events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=user)
+    if is_connecting:
+        request.session.pop(REDIRECT_FIELD_NAME, None)
+        events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=user)
     return response
 
 
-def _refuse(
-    refusal: Callable[[AbstractIntegration], None], integration_id: str, backend: LoginBackend[HttpResponse, Any]
-) -> None:
+def _refuse_closed(integration_id: str, backend: LoginBackend[HttpResponse, Any], *, needs_link: bool) -> None:
     record = integrations.find_enabled(id=integration_id)
     try:
         if record is not None:
-            refusal(record)
+            login_ways.refuse_closed(record, needs_link=needs_link)
     except BitbucketServerError as problem:
         raise problem.as_social_error(backend, "begin") from None
 

@@ -18,32 +18,21 @@ from .models import AbstractIntegration
 _COOKIE = "bitbucket_server_login_link"
 
 
-def ways_into(record: AbstractIntegration) -> LoginWays:
-    """Return the ways into the organization of *record* as they are now."""
-    only = enforced(record)
-    return LoginWays(
-        key=record.login_key,
-        is_closed=record.login_closed_at is not None,
-        enforced=only.pk if only is not None else None,
-    )
-
-
 def enforced(record: AbstractIntegration) -> AbstractIntegration | None:
     """Return the integration that is the only way into the organization of *record*, if there is one."""
     return record if record.enforced_at is not None else record.others().filter(enforced_at__isnull=False).first()
 
 
-def refuse_closed(record: AbstractIntegration) -> None:
-    """Raise ``login_link_closed`` or ``another_way_only`` if nobody may log in through *record*."""
-    closed_by = ways_into(record).closed_by(record.pk)
+def refuse_closed(record: AbstractIntegration, *, needs_link: bool) -> None:
+    """Raise ``login_link_closed`` or ``another_way_only`` if nobody may log in through *record*. People who are logged
+    in already need no login link."""
+    only = enforced(record)
+    ways = LoginWays(
+        is_closed=needs_link and record.login_closed_at is not None, enforced=only.pk if only is not None else None
+    )
+    closed_by = ways.closed_by(record.pk)
     if closed_by is not None:
         raise BitbucketServerError(Code(closed_by))
-
-
-def refuse_shut_out(record: AbstractIntegration) -> None:
-    """Raise ``another_way_only`` if another integration is enforced. People who are logged in need no login link."""
-    if ways_into(record).is_shut_out(record.pk):
-        raise BitbucketServerError(Code.ANOTHER_WAY_ONLY)
 
 
 def came_by_link(request: HttpRequest, record: AbstractIntegration) -> bool:

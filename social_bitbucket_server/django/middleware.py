@@ -16,7 +16,7 @@ from social_django import views
 from ..integration import BACKENDS, OAUTH2
 from ..login import LoginBackend
 from ..organizations import Limited
-from . import checks, configuration, limits, log_out, login
+from . import checks, configuration, limits, login
 from .errors import show_error
 
 _STOCK_VIEWS = (views.auth, views.complete)
@@ -84,20 +84,17 @@ class IntegrationSessionMiddleware(MiddlewareMixin):
     def process_request(self, request: HttpRequest) -> None:
         """End the session if its integration was disabled, deleted or given another server, or if its person was
         disabled, deleted or logged out."""
-        if login.is_session_over(request.session) or _is_of_nobody(request):
-            log_out.end_session(request)
+        # social_django finds nobody who was disabled, unless SOCIAL_AUTH_ACTIVE_USERS_FILTER says otherwise.
+        if login.is_session_over(request.session) or (
+            login.INTEGRATION_SESSION_KEY in request.session and not request.user.is_authenticated
+        ):
+            login.end_session(request)
 
     def process_view(
         self, _request: HttpRequest, view: Callable[..., Any], _arguments: tuple[Any, ...], route: dict[str, Any]
     ) -> None:
         """Let no login through an integration begin or come back elsewhere than at its own addresses."""
         _refuse_addresses_of_others(view, route)
-
-
-def _is_of_nobody(request: HttpRequest) -> bool:
-    """Return whether the person who came through an integration was deleted, or disabled: social_django finds no such
-    person, unless ``SOCIAL_AUTH_ACTIVE_USERS_FILTER`` says otherwise."""
-    return login.INTEGRATION_SESSION_KEY in request.session and not request.user.is_authenticated
 
 
 def _refuse_addresses_of_others(view: Callable[..., Any], route: dict[str, Any]) -> None:

@@ -262,8 +262,7 @@ class AbstractIntegration(models.Model):
 
     def shares_limits_of(self) -> str:
         """Return the organization whose integrations share the limits on waiting threads; empty for this one alone."""
-        organization = self.organization_key
-        return "" if organization is None else str(organization)
+        return str(self.organization_key or "")
 
     def others(self) -> models.QuerySet[AbstractIntegration]:
         """Return the other integrations of its organization."""
@@ -487,57 +486,22 @@ class EndedSessions(models.Model):
         return self.user_id
 
 
-RECORDED = (
-    EventCode.CA_CERTIFICATE_ENDING,
-    EventCode.CLIENT_CERTIFICATE_ENDING,
-    EventCode.CONSUMER_KEY_CREATED,
-    EventCode.CONSUMER_KEY_REPLACED,
-    EventCode.IDENTITY_CARRIED_BACK,
-    EventCode.IDENTITY_CARRIED_OVER,
-    EventCode.IDENTITY_CONNECTED,
-    EventCode.IDENTITY_NOT_CARRIED_OVER,
-    EventCode.INTEGRATION_BEGAN_ANEW,
-    EventCode.INTEGRATION_CREATED,
-    EventCode.INTEGRATION_DELETED,
-    EventCode.INTEGRATION_DISABLED,
-    EventCode.INTEGRATION_ENABLED,
-    EventCode.INTEGRATION_ENFORCED,
-    EventCode.INTEGRATION_FAILING,
-    EventCode.INTEGRATION_MOVE_BEGUN,
-    EventCode.INTEGRATION_MOVE_GIVEN_UP,
-    EventCode.INTEGRATION_MOVED,
-    EventCode.INTEGRATION_NOT_ENFORCED,
-    EventCode.INTEGRATION_STILL_FAILING,
-    EventCode.INTEGRATION_TESTED,
-    EventCode.INTEGRATION_UPDATED,
-    EventCode.INTEGRATION_WORKING,
-    EventCode.KEY_CREATED,
-    EventCode.KEY_DECRYPT_FAILED,
-    EventCode.KEY_PROMOTED,
-    EventCode.KEY_REFUSED,
-    EventCode.KEY_RETIRED,
-    EventCode.LOGIN_BEGIN,
-    EventCode.LOGIN_FAILURE,
-    EventCode.LOGIN_MIXUP,
-    EventCode.LOGIN_SUCCESS,
-    EventCode.LOGIN_LINK_CLOSED,
-    EventCode.LOGIN_LINK_OPENED,
-    EventCode.LOGIN_LINK_REPLACED,
-    EventCode.RECHECK_REFUSED,
-    EventCode.RECHECK_UNANSWERED,
-    EventCode.REQUEST_FAILURE,
-    EventCode.SESSION_REVOKED,
-    EventCode.SETUP_LINK_CREATED,
-    EventCode.SETUP_LINK_OPENED,
-    EventCode.SETUP_LINK_REVOKED,
-    EventCode.UPGRADE_ABANDONED,
-    EventCode.UPGRADE_FINISHED,
-    EventCode.UPGRADE_NOT_ABANDONED,
-    EventCode.UPGRADE_PREPARED,
-    EventCode.UPGRADE_TESTED,
-    EventCode.USER_DISABLED,
-    EventCode.USER_ENABLED,
-)
+_OF_OTHERS = {
+    EventCode.ADMIN_DENIED,
+    EventCode.AUDIT_PRUNED,
+    EventCode.IDENTITY_DISCONNECTED,
+    EventCode.LOGIN_REPLAY,
+    EventCode.ORGANIZATION_DISABLED,
+    EventCode.ORGANIZATION_ENABLED,
+    EventCode.OUTBOUND_BLOCKED,
+    EventCode.OWNER_PASSWORD_CHANGED,
+    EventCode.OWNER_PASSWORD_NOT_CHANGED,
+    EventCode.OWNER_PASSWORD_REPLACED,
+    EventCode.SERVER_LOOKED_AT,
+    EventCode.USER_CREATED,
+    EventCode.USER_RENAMED,
+}
+RECORDED = tuple(code for code in EventCode if code not in _OF_OTHERS)
 """Events that are recorded here. The list of events can be filtered by them."""
 
 

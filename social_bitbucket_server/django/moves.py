@@ -10,7 +10,7 @@ from social_django.utils import Storage
 
 from ..account import Profile
 from ..integration import BACKENDS, Integration, OAuth2Integration
-from ..organizations import EventCode, shows_same_server
+from ..organizations import EventCode, OAuth, shows_same_server
 from . import events, integrations
 from .integrations import Administrator
 from .models import AbstractIntegration
@@ -31,25 +31,14 @@ def give_up(record: AbstractIntegration, administrator: Administrator = None) ->
         events.record(EventCode.INTEGRATION_MOVE_GIVEN_UP, integration_id=record.pk, user=administrator)
 
 
-def find(integration_id: str) -> Integration | None:
-    """Return the enabled integration with this id at its new address, or ``None`` if it has none. Otherwise it is as
-    :func:`.integrations.find` returns it."""
-    record = _at_new_address(integration_id)
-    return integrations.for_oauth1(record) if record is not None else None
-
-
-def find_oauth2(integration_id: str) -> OAuth2Integration | None:
-    """Return the same for OAuth 2."""
-    record = _at_new_address(integration_id)
-    return integrations.for_oauth2(record) if record is not None else None
-
-
-def _at_new_address(integration_id: str) -> AbstractIntegration | None:
+def find(integration_id: str, *, oauth: OAuth) -> Integration | OAuth2Integration | None:
+    """Return the enabled integration with this id at its new address for logins by *oauth*, or ``None`` if it has none.
+    Otherwise it is as :func:`.integrations.find` or :func:`.integrations.find_oauth2` returns it."""
     record = integrations.find_enabled(id=integration_id)
     if record is None or not record.moving_to:
         return None
     record.base_url = record.moving_to
-    return record
+    return integrations.for_oauth1(record) if oauth is OAuth.ONE else integrations.for_oauth2(record)
 
 
 def finish(record: AbstractIntegration, profile: Profile, tried: str, administrator: Administrator = None) -> bool:
@@ -60,7 +49,11 @@ def finish(record: AbstractIntegration, profile: Profile, tried: str, administra
     """
     with integrations.all_or_nothing():
         locked = integrations.lock(record.pk)  # others may have changed it meanwhile
-        known = None if locked is None else _known_username(locked, profile)
+        identity = None
+        if locked is not None:
+            uid = f"{locked.namespace}:{profile.id}"
+            identity = Storage.user.objects.filter(provider__in=BACKENDS, uid=uid).first()
+        known = None if identity is None else identity.extra_data.get("username")
         is_same = locked is not None and shows_same_server(profile, known) and locked.moving_to == tried
         events.record(EventCode.INTEGRATION_MOVED, integration_id=record.pk, user=administrator)
         if is_same:
@@ -68,9 +61,3 @@ def finish(record: AbstractIntegration, profile: Profile, tried: str, administra
             rows.update(base_url=tried, moving_to="", revision=F("revision") + 1)
             events.record(EventCode.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
     return is_same
-
-
-def _known_username(record: AbstractIntegration, profile: Profile) -> str | None:
-    uid = f"{record.namespace}:{profile.id}"
-    identity = Storage.user.objects.filter(provider__in=BACKENDS, uid=uid).first()
-    return None if identity is None else identity.extra_data.get("username")

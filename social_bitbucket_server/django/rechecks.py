@@ -4,7 +4,6 @@ still log in? Nothing happens to anybody's account; an application connects to :
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
@@ -21,16 +20,6 @@ from .models import AbstractIntegration
 
 person_rechecked = Signal()
 """Sent for everybody who was asked for, with *identity*, which is social_django's, and *recheck*."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The result of asking for the person with this *identity*. *was_asked* is false if the server was not asked,
-    because it had not answered for another person."""
-
-    identity: Any
-    recheck: Recheck
-    was_asked: bool = True
 
 
 def providers() -> tuple[str, ...]:
@@ -52,9 +41,9 @@ def due(record: AbstractIntegration | None = None) -> list[Any]:
     return list(wanted.values_list("pk", flat=True))
 
 
-def recheck(identity_ids: Iterable[Any]) -> Iterator[Found]:
-    """Ask for each of these identities that is still there and whose person is active. A server that cannot be asked
-    for one is not asked for others."""
+def recheck(identity_ids: Iterable[Any]) -> Iterator[tuple[Any, Recheck, bool]]:
+    """Ask for each of these identities that is still there and whose person is active. Yield it with the result, and
+    whether its server was asked. A server that cannot be asked for one is not asked for others."""
     silent: dict[tuple[str, str], Recheck] = {}
     for identity_id in identity_ids:
         identity = Storage.user.objects.select_related("user").filter(pk=identity_id).first()
@@ -62,24 +51,20 @@ def recheck(identity_ids: Iterable[Any]) -> Iterator[Found]:
             continue
         server = (identity.provider, str(identity.extra_data.get("integration", "")))
         if server in silent:
-            yield Found(identity, silent[server], was_asked=False)
+            yield identity, silent[server], False
             continue
         found = backend_of(identity.provider).recheck(identity)
         if found.is_the_servers:
             silent[server] = found
-        _write_down(identity, found)
+        what = {
+            Standing.REFUSED: EventCode.RECHECK_REFUSED,
+            Standing.UNANSWERED: EventCode.RECHECK_UNANSWERED,
+        }.get(found.standing)
+        if what is not None:
+            integration_id = str(identity.extra_data.get("integration", ""))
+            events.record(what, integration_id=integration_id, user=identity.user, problem=found.problem)
         person_rechecked.send_robust(type(identity), identity=identity, recheck=found)
-        yield Found(identity, found)
-
-
-def _write_down(identity: Any, found: Recheck) -> None:
-    what = {
-        Standing.REFUSED: EventCode.RECHECK_REFUSED,
-        Standing.UNANSWERED: EventCode.RECHECK_UNANSWERED,
-    }.get(found.standing)
-    if what is not None:
-        integration_id = str(identity.extra_data.get("integration", ""))
-        events.record(what, integration_id=integration_id, user=identity.user, problem=found.problem)
+        yield identity, found, True
 
 
 def log_out(user: Any, refused: Iterable[Any]) -> bool:

@@ -5,7 +5,6 @@ An integration has one at most. Its token is shown once, so a lost link needs a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.http import HttpRequest
@@ -29,15 +28,6 @@ MOST_REQUESTS = 30
 """How many tests and corrections by set-up link one integration takes within an hour."""
 
 _OPENED = "bitbucket_server_setup_link"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A set-up link as a browser opens it. *record*: its integration, or ``None`` if that was deleted."""
-
-    link: SetupLink
-    condition: SetupLinkCondition
-    record: AbstractIntegration | None
 
 
 def make(
@@ -73,16 +63,16 @@ def live(record: AbstractIntegration) -> SetupLink | None:
     return link if link is not None and _condition(link, record) is SetupLinkCondition.LIVE else None
 
 
-def find(token: str) -> Opened | None:
-    """Return the link with this *token*, whatever its condition. ``None`` if there is none, or if its integration is
-    disabled."""
+def find(token: str) -> tuple[SetupLink, SetupLinkCondition, AbstractIntegration | None] | None:
+    """Return the link with this *token*, its condition, and its integration, which is ``None`` if it was deleted.
+    Return ``None`` if there is no such link, or if its integration is disabled."""
     link = SetupLink.objects.filter(pk=setup_token_digest(token)).first()
     if link is None:
         return None
     record = integrations.find_enabled(id=link.integration_id)
     if record is None and integration_model()._base_manager.filter(pk=link.integration_id).exists():
         return None
-    return Opened(link, _condition(link, record), record)
+    return link, _condition(link, record), record
 
 
 def note_opening(request: HttpRequest, link: SetupLink) -> None:

@@ -19,7 +19,7 @@ from .errors import show_error
 from .forms import ClientCredentialsForm, ServerForm
 from .forms import server_form as make_server_form
 from .models import AbstractIntegration, KeyPair, SetupLink
-from .public_view import PublicView
+from .views import PublicView
 
 
 class SetupView(PublicView):
@@ -34,50 +34,47 @@ class SetupView(PublicView):
         super().setup(request, *arguments, **route)
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG002  # it is in self.kwargs
-        """Answer if the link opens. Otherwise say why it ended, and nothing about the integration."""
-        return self._open(request)
+        """Answer if the link opens. Otherwise say why it ended, and nothing about the integration.
 
-    def post(self, request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG002  # as above
-        """Answer as :meth:`get` does. Each view takes one of the two methods."""
-        return self._open(request)
+        The token in the address is kept from search engines and other sites. Django tells by the referrer that a form
+        is its own.
+        """
+        try:
+            limits.count(request, Limited.SETUP_LINKS)
+            response = self.refusal(request) or self.answer(request)
+        except SocialAuthBaseException as error:
+            record = getattr(self, "record", None)
+            response = show_error(request, error, record, back=self.addresses()["page"])
+        response["X-Robots-Tag"] = "noindex, nofollow"
+        response["Referrer-Policy"] = "same-origin"
+        return response
+
+    post = get  # each view takes one of the two methods
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Return the answer while the link opens."""
         raise NotImplementedError
-
-    def _open(self, request: HttpRequest) -> HttpResponse:
-        try:
-            limits.count(request, Limited.SETUP_LINKS)
-            return _kept_apart(self.refusal(request) or self.answer(request))
-        except SocialAuthBaseException as error:
-            record = getattr(self, "record", None)
-            return _kept_apart(show_error(request, error, record, back=self.addresses()["page"]))
 
     def refusal(self, request: HttpRequest) -> HttpResponse | None:
         """Read the link and its integration. Return the page that says why the link ended, or ``None`` if it opens.
 
         Raises Http404 if there is no such link.
         """
-        opened = setup_links.find(self.kwargs["token"])
-        if opened is None:
+        found = setup_links.find(self.kwargs["token"])
+        if found is None:
             raise Http404
-        if opened.record is None or opened.condition is not SetupLinkCondition.LIVE:
-            context = {"why": opened.condition.value}
+        link, condition, record = found
+        if record is None or condition is not SetupLinkCondition.LIVE:
+            context = {"why": condition.value}
             return render(request, "social_bitbucket_server/setup_over.html", context, status=410)
-        self.link, self.record = opened.link, opened.record
+        self.link, self.record = link, record
         return None
 
     def addresses(self) -> dict[str, str]:
         """Return the addresses of the page and what is done there, by name."""
-        token = self.kwargs["token"]
-        names = {
-            "page": "setup",
-            "test": "setup-test",
-            "credentials": "setup-credentials",
-            "server": "setup-server",
-            "script": "setup-script",
-        }
-        return {name: reverse(f"social_bitbucket_server:{route}", args=[token]) for name, route in names.items()}
+        routes = {name: f"setup-{name}" for name in ("test", "credentials", "server", "script")} | {"page": "setup"}
+        arguments = [self.kwargs["token"]]
+        return {name: reverse(f"social_bitbucket_server:{route}", args=arguments) for name, route in routes.items()}
 
     def page(
         self,
@@ -99,6 +96,10 @@ class SetupView(PublicView):
             credentials_form = ClientCredentialsForm()
         if server_form is None and setup_links.takes_corrections(record):
             server_form = make_server_form(record)
+        advice = ""
+        if pending is None:  # otherwise the version was chosen before
+            advise = oauth2_advice_for if record.oauth_versions.is_oauth1_ended else advice_for
+            advice = advise(record.server_version)
         context = {
             "link": self.link,
             "record": record,
@@ -114,7 +115,7 @@ class SetupView(PublicView):
             "has_credentials": record.client_credentials is not None,
             "public_key_to_paste": pending if pending is not None and not _is_for_new_link(record) else None,
             "is_new_link": _is_for_new_link(record),
-            "advice": _advice(record, pending),
+            "advice": advice,
             "is_plain_http": record.server_url.scheme == "http",
             "keeps_tokens": bool(configuration.setting("STORE_ACCESS_TOKEN")),
             "server_form": server_form,
@@ -152,23 +153,21 @@ class SetupView(PublicView):
 
 
 class SetupPage(SetupView):
-    """The page that says what to do in Bitbucket."""
+    """The page that says what to do in Bitbucket: the worksheet, the script, and the forms that complete the set-up."""
 
     http_method_names = ("get", "head")
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Show the worksheet and the script, and the forms that complete the set-up."""
         setup_links.note_opening(request, self.link)
         return self.page(request)
 
 
 class SetupTest(SetupView):
-    """The test of the connection."""
+    """The test of the connection, with the key pair that waits if there is one."""
 
     http_method_names = ("post",)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Test the connection, with the key pair that waits if there is one, and show what each stage found."""
         if _pair_to_set_up(self.record) is None and self.record.client_credentials is None:
             raise Http404
         return self.too_often(request) or self.test(request)
@@ -176,12 +175,11 @@ class SetupTest(SetupView):
 
 @method_decorator(sensitive_post_parameters("client_secret"), name="dispatch")
 class SetupCredentials(SetupView):
-    """The credentials for OAuth 2, which Bitbucket shows to its admin."""
+    """The credentials for OAuth 2, which Bitbucket shows to its admin. They are kept, and the connection is tested."""
 
     http_method_names = ("post",)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Keep client ID and client secret, and test the connection with them."""
         if not setup_links.takes_credentials(self.record):
             raise Http404
         refused = self.too_often(request)
@@ -190,21 +188,20 @@ class SetupCredentials(SetupView):
         form = ClientCredentialsForm(request.POST)
         if not form.is_valid():
             return self.page(request, credentials_form=form, status=422)
-        if not setup_links.keep_credentials(self.link, self.record, **form.cleaned_data):
-            over = self.refusal(request)
-            if over is None:
-                raise Http404
-            return over
-        return self.test(request)
+        if setup_links.keep_credentials(self.link, self.record, **form.cleaned_data):
+            return self.test(request)
+        over = self.refusal(request)
+        if over is None:
+            raise Http404
+        return over
 
 
 class SetupServer(SetupView):
-    """The correction of base URL and CA certificates."""
+    """The correction of base URL and CA certificates. Another host is another server, which ends the link."""
 
     http_method_names = ("post",)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Keep the correction. Another host is another server, which ends the link."""
         if not setup_links.takes_corrections(self.record):
             raise Http404
         refused = self.too_often(request)
@@ -225,12 +222,11 @@ class SetupServer(SetupView):
 
 
 class SetupScript(SetupView):
-    """The script."""
+    """The script as a file."""
 
     http_method_names = ("get",)
 
     def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002  # the script is the same for everybody
-        """Return the script as a file."""
         pair = _pair_to_set_up(self.record)
         if pair is None:
             raise Http404
@@ -259,20 +255,5 @@ def _steps(record: AbstractIntegration, pair: KeyPair | None, dialog: Dialog) ->
     return integrations.worksheet_of(record, pair, dialog) if pair is not None else ()
 
 
-def _advice(record: AbstractIntegration, pending: KeyPair | None) -> str:
-    """Return the advice on the OAuth version; empty while a key pair waits, as the version was chosen before."""
-    if pending is not None:
-        return ""
-    return (oauth2_advice_for if record.oauth_versions.is_oauth1_ended else advice_for)(record.server_version)
-
-
 def _is_for_new_link(record: AbstractIntegration) -> bool:
     return not record.oauth_versions.is_oauth1_ended and record.key_pairs_in_use.pending_for_new_link is not None
-
-
-def _kept_apart(response: HttpResponse) -> HttpResponse:
-    """Keep the token in the address from search engines and other sites. Django tells by the referrer that a form is
-    its own."""
-    response["X-Robots-Tag"] = "noindex, nofollow"
-    response["Referrer-Policy"] = "same-origin"
-    return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, cast
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -18,6 +19,7 @@ from social_django.utils import Storage
 from ..crypto import Secret, opaque, plain
 from ..integration import OAUTH2
 from ..login import LONGEST_NEXT
+from ..organizations import OAuth
 from ..problems import BitbucketServerError, Code
 from . import configuration, integrations, key_rotation, moves, upgrade
 from .storage import has_similar_identity
@@ -49,7 +51,7 @@ class DjangoStrategy(StockDjangoStrategy):
         if name == "CONNECT_LOGGED_IN":
             return False
         if name == "INTEGRATIONS" and self.is_at_new_address and backend is not None:
-            return moves.find_oauth2 if backend.name == OAUTH2 else moves.find
+            return partial(moves.find, oauth=OAuth.TWO if backend.name == OAUTH2 else OAuth.ONE)
         if name == "PENDING_KEY_ACCEPTED" and configuration.has_integrations_in_database():
             default = key_rotation.promote_after_a_login
         return super().setting(name, default, backend)

@@ -68,7 +68,14 @@ def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) ->
             result["is_same"] = moves.finish(record, profile, record.moving_to, login.person(request))
         result["findings"] = [[finding.kind.value, finding.name, finding.holds] for finding in trial.findings]
         result["roles"] = list(trial.roles) if trial.roles is not None else None
-    _keep(request, record, result, _event_of(record, oauth, result["problem"], is_of_a_move=is_of_a_move))
+    what: EventCode | None = EventCode.INTEGRATION_TESTED
+    if is_of_a_move:  # finish() has recorded it, and a failure says nothing about the old address
+        what = EventCode.INTEGRATION_MOVED if result["problem"] else None
+    elif result["problem"] and result["problem"] not in TO_BE_MENDED:
+        what = None  # the problem is one person's own, which says nothing about others
+    elif record.oauth_versions.is_tried(oauth):
+        what = EventCode.UPGRADE_TESTED
+    _keep(request, record, result, what)
     return HttpResponseRedirect(request.session.pop(_PAGE, integrations.login_path(record)), status=303)
 
 
@@ -87,16 +94,6 @@ def _keep(request: HttpRequest, record: AbstractIntegration, result: dict[str, A
             problem=result["problem"],
             reference=result.get("reference", ""),
         )
-
-
-def _event_of(record: AbstractIntegration, oauth: OAuth, problem: str, *, is_of_a_move: bool) -> EventCode | None:
-    """Return the event of a trial with this *problem*; ``None`` if it is one person's own, which says nothing about
-    others. A trial that shows a move has its own, and a failed one says nothing about the old address."""
-    if is_of_a_move:
-        return EventCode.INTEGRATION_MOVED if problem else None
-    if problem and problem not in TO_BE_MENDED:
-        return None
-    return EventCode.UPGRADE_TESTED if record.oauth_versions.is_tried(oauth) else EventCode.INTEGRATION_TESTED
 
 
 def result_of(request: HttpRequest, record: AbstractIntegration) -> dict[str, Any] | None:

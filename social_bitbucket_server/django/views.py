@@ -6,8 +6,14 @@ from typing import Any
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.clickjacking import xframe_options_deny
+from django.views.decorators.csrf import csrf_protect
 from social_core.exceptions import SocialAuthBaseException
 
 from ..crypto import opaque
@@ -16,8 +22,21 @@ from ..problems import BitbucketServerError
 from . import configuration, integrations, login, login_ways, trials
 from .errors import show_error
 from .models import AbstractIntegration
-from .public_view import PublicView
 from .strategy import hide_query, is_own_path
+
+
+@method_decorator(
+    [
+        transaction.non_atomic_requests,  # events and used-up logins stay, even if the rest of the request fails
+        login_not_required,
+        never_cache,
+        xframe_options_deny,
+        csrf_protect,
+    ],
+    name="dispatch",
+)
+class PublicView(View):
+    """A view that is open to everybody, not cached, in no frame, and checks the CSRF token."""
 
 
 class LoginPage(PublicView):

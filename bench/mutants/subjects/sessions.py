@@ -142,7 +142,7 @@ _MUTANTS = (
     Mutant(
         "sessions in Django outlive their integration",
         _MIDDLEWARE,
-        "            log_out.end_session(request)\n",
+        "            login.end_session(request)\n",
         "            pass\n",
     ),
     Mutant(

@@ -33,7 +33,8 @@ class _Events(ChangeList):
 
 @admin.register(Event)
 class EventAdmin(_EventAdmin):
-    """The list of events, newest first. Events are never changed or deleted here."""
+    """The list of events, newest first. Events are never changed or deleted here; ``manage.py bitbucket_server prune``
+    deletes old ones."""
 
     list_display = ("moment", "what", "integration_name", "person", "reference", "reason")
     list_filter = ("what", "at")
@@ -63,7 +64,6 @@ class EventAdmin(_EventAdmin):
         return f"{event.user_name} ({event.user_id})" if event.user_name else str(event.user_id)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
-        """Return the page of events that adds the names of people."""
         return _Events
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
@@ -72,13 +72,10 @@ class EventAdmin(_EventAdmin):
         return super().get_queryset(request).annotate(name=Subquery(names))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Let nobody add an event."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        """Let nobody change an event."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        """Let nobody delete an event here. ``manage.py bitbucket_server prune`` deletes old ones."""
         return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
@@ -12,18 +14,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_POST
 
 from ...organizations import KeyState, OAuth, SetupStep, State
-from .. import configuration, events, integrations, moves, notices
+from .. import configuration, events, integrations, moves
+from ..errors import words_of_code
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
-from .key_pairs import KeyPairPages
-from .login_link import LoginLinkPages
-from .moves import MovePages
+from .links import LinkPages
 from .oauth2 import OAuth2Pages
-from .pages import words_of_code
 from .people import PeoplePages
-from .setup_link import SetupLinkPages
+from .setup import SetupPages
 
 _APART = (
     (_("Who may log in"), ("allow_groups", "allow_projects", "allow_repositories")),
@@ -39,30 +41,27 @@ class _Integrations(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        address = partial(cast("IntegrationAdmin", self.model_admin)._address, "setup")
         failing = events.failing(self.root_queryset)
         self.notices = [
             {
                 "record": record,
                 "since": condition.since,
                 "words": words_of_code(condition.problem or ""),
-                "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
+                "address": address(record),
             }
             for record, condition in failing
         ]
         self.ending = [
-            {
-                "record": record,
-                "notice": notice,
-                "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
-            }
-            for record, notice in notices.of_certificates(self.root_queryset)
+            {"record": record, "notice": notice, "address": address(record)}
+            for record, notice in events.notices_of_certificates(self.root_queryset)
         ]
         ids = {record.pk for record, _condition in failing}
         for record in self.result_list:
             setattr(record, _FAILS, record.pk in ids)
 
 
-class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages, MovePages, KeyPairPages):
+class IntegrationAdmin(SetupPages, LinkPages, OAuth2Pages, PeoplePages):
     """The administration of integrations. Register a model of your own with it, or with a class derived from it."""
 
     form = IntegrationForm
@@ -86,6 +85,41 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages,
     change_list_template = "admin/social_bitbucket_server/change_list.html"
     object_history_template = "admin/social_bitbucket_server/object_history.html"
     change_form_template = "admin/social_bitbucket_server/change_form.html"
+
+    def pages(self) -> dict[str, Callable[..., HttpResponse]]:
+        """Return the views by name, which is the last part of the address. Each action is a POST of its own."""
+        return {
+            "setup": require_GET(self.setup_view),
+            "check-up": require_POST(self.check_up_view),
+            "try": require_POST(self.try_view),
+            "trial": require_GET(self.trial_view),
+            "enable": require_POST(self.enable_view),
+            "disable": require_POST(self.disable_view),
+            "new-key-pair": require_POST(self.new_key_pair_view),
+            "verify-key-pair": require_POST(self.verify_key_pair_view),
+            "old-link-removed": require_POST(self.old_link_removed_view),
+            "try-move": require_POST(self.try_move_view),
+            "give-up-move": require_POST(self.give_up_move_view),
+            "people": require_GET(self.people_view),
+            "disable-person": require_POST(self.disable_person_view),
+            "enable-person": require_POST(self.enable_person_view),
+            "log-out-person": require_POST(self.log_out_person_view),
+            "confirm-disabling": require_GET(self.confirm_disabling_view),
+            "oauth2": require_GET(self.oauth2_view),
+            "keep-credentials": sensitive_post_parameters("client_secret")(require_POST(self.keep_credentials_view)),
+            "go-back": require_POST(self.go_back_view),
+            "setup-link": require_GET(self.setup_link_view),
+            "make-setup-link": require_POST(self.make_setup_link_view),
+            "revoke-setup-link": require_POST(self.revoke_setup_link_view),
+            "link-script": require_GET(self.link_script_view),
+            "login-link": require_GET(self.login_link_view),
+            "login-qr": require_GET(self.login_qr_view),
+            "replace-login-link": require_POST(self.replace_login_link_view),
+            "close-login-link": require_POST(self.close_login_link_view),
+            "open-login-link": require_POST(self.open_login_link_view),
+            "enforce": require_POST(self.enforce_view),
+            "lift": require_POST(self.lift_view),
+        }
 
     # The columns
 

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext
-from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_POST
 
 from ...crypto import Secret
 from ...onboarding import oauth2_advice_for
 from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
 from .. import configuration, integrations, limits, upgrade
+from ..errors import words_of
 from ..forms import ClientCredentialsForm
 from ..models import AbstractIntegration
-from .pages import IntegrationPages, words_of
+from .pages import IntegrationPages
 
 
 class OAuth2Pages(IntegrationPages):
     """OAuth 2 from the beginning or as an upgrade, and back to OAuth 1."""
 
     oauth2_template = "admin/social_bitbucket_server/oauth2.html"
-
-    def pages(self) -> dict[str, Callable[..., HttpResponse]]:
-        """Add the page and what is done there."""
-        return {
-            **super().pages(),
-            "oauth2": require_GET(self.oauth2_view),
-            "keep-credentials": sensitive_post_parameters("client_secret")(require_POST(self.keep_credentials_view)),
-            "go-back": require_POST(self.go_back_view),
-        }
 
     def oauth2_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Show what Bitbucket must know, and the form for what it gives."""

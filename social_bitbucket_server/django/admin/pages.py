@@ -15,7 +15,6 @@ from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
 from ...organizations import EventCode, SetupStep
-from ...problems import PROBLEMS, Problem, Who
 from .. import configuration, events
 from ..errors import show_error
 from ..integrations import Administrator
@@ -28,8 +27,7 @@ else:
 
 
 class IntegrationPages(_IntegrationAdmin):
-    """An integration's pages beside the form. A class that derives from it adds its own to :meth:`pages`. *tabs* are
-    the names and labels of those that every page leads to."""
+    """An integration's pages beside the form. *tabs* are the names and labels of those that every page leads to."""
 
     tabs: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
@@ -74,7 +72,7 @@ class IntegrationPages(_IntegrationAdmin):
         return record
 
     def _context(
-        self, request: HttpRequest, record: AbstractIntegration, title: str, *, tab: str = "setup"
+        self, request: HttpRequest, record: AbstractIntegration, title: str, tab: str = "setup"
     ) -> dict[str, Any]:
         """*tab* is the name of the tab that the page belongs to."""
         request.current_app = self.admin_site.name
@@ -156,20 +154,3 @@ class IntegrationPages(_IntegrationAdmin):
 
     def _name(self, name: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
-
-
-def words_of(problem: Problem) -> dict[str, str]:
-    return {
-        "title": gettext(problem.title),
-        "meaning": gettext(problem.meaning),
-        "remedy": gettext(problem.remedy),
-        "who": "" if problem.who is Who.PERSON else gettext(problem.who.value),
-    }
-
-
-def words_of_code(code: str) -> dict[str, str]:
-    """Return the words about the problem of this code, which may be one that the library does not know."""
-    if code in PROBLEMS:
-        return words_of(PROBLEMS[code])
-    title = gettext("The login could not be completed.")
-    return {"title": title, "meaning": "", "remedy": gettext("Look the reference number up in the log."), "who": ""}

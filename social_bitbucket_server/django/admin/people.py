@@ -13,11 +13,9 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext
-from django.views.decorators.http import require_GET, require_POST
 
 from ...organizations import EventCode
 from .. import integrations, people
-from ..models import AbstractIntegration
 from .pages import IntegrationPages
 
 _ON_A_PAGE = 100
@@ -29,17 +27,6 @@ class PeoplePages(IntegrationPages):
 
     people_template = "admin/social_bitbucket_server/people.html"
     disable_template = "admin/social_bitbucket_server/disable.html"
-
-    def pages(self) -> dict[str, Callable[..., HttpResponse]]:
-        """Add the list, what is done with one person, and the page before disabling."""
-        return {
-            **super().pages(),
-            "people": require_GET(self.people_view),
-            "disable-person": require_POST(self.disable_person_view),
-            "enable-person": require_POST(self.enable_person_view),
-            "log-out-person": require_POST(self.log_out_person_view),
-            "confirm-disabling": require_GET(self.confirm_disabling_view),
-        }
 
     def people_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Show everybody who logged in at least once."""
@@ -63,24 +50,18 @@ class PeoplePages(IntegrationPages):
 
     def disable_person_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Disable one person."""
-        record, user = self._person(request, integration_id)
-        people.disable(user, integration_id=record.pk)
-        message = gettext("%(name)s is disabled, and logged out everywhere.") % {"name": user.get_username()}
-        return self._changed(request, record, EventCode.USER_DISABLED, message, to="people")
+        message = gettext("%(name)s is disabled, and logged out everywhere.")
+        return self._do_to_person(request, integration_id, people.disable, EventCode.USER_DISABLED, message)
 
     def enable_person_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Enable one person."""
-        record, user = self._person(request, integration_id)
-        people.enable(user, integration_id=record.pk)
-        message = gettext("%(name)s can log in again.") % {"name": user.get_username()}
-        return self._changed(request, record, EventCode.USER_ENABLED, message, to="people")
+        message = gettext("%(name)s can log in again.")
+        return self._do_to_person(request, integration_id, people.enable, EventCode.USER_ENABLED, message)
 
     def log_out_person_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """End the sessions of one person."""
-        record, user = self._person(request, integration_id)
-        people.log_out(user, integration_id=record.pk)
-        message = gettext("%(name)s is logged out, and can log in again.") % {"name": user.get_username()}
-        return self._changed(request, record, EventCode.SESSION_REVOKED, message, to="people")
+        message = gettext("%(name)s is logged out, and can log in again.")
+        return self._do_to_person(request, integration_id, people.log_out, EventCode.SESSION_REVOKED, message)
 
     def confirm_disabling_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Say in numbers what disabling the integration means."""
@@ -94,9 +75,11 @@ class PeoplePages(IntegrationPages):
         }
         return TemplateResponse(request, self.disable_template, context)
 
-    def _person(self, request: HttpRequest, integration_id: str) -> tuple[AbstractIntegration, Any]:
-        """Return the integration, and the person whose identity the form names. Raises Http404 for one of another
-        integration, and PermissionDenied."""
+    def _do_to_person(
+        self, request: HttpRequest, integration_id: str, action: Callable[..., None], what: EventCode, message: str
+    ) -> HttpResponse:
+        """Do *action* to the person whose identity the form names, and go back with *message*, which has a place for
+        the name. Raises Http404 for an identity of another integration, and PermissionDenied."""
         record = self._record(request, integration_id)
         number = request.POST.get("identity", "")
         identity = people.of(record).filter(pk=number).first() if _NUMBER.fullmatch(number) else None
@@ -104,7 +87,8 @@ class PeoplePages(IntegrationPages):
             raise Http404
         if not self._may_change(request, identity.user):
             raise PermissionDenied
-        return record, identity.user
+        action(identity.user, integration_id=record.pk)
+        return self._changed(request, record, what, message % {"name": identity.user.get_username()}, to="people")
 
     def _may_change(self, request: HttpRequest, user: Any) -> bool:
         """Return whether the administrator may disable *user*: not themselves, nor a superuser without being one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,6 @@ from ... import (
     events,
     integrations,
     key_rotation,
-    notices,
     rechecks,
     setup_links,
 )
@@ -40,6 +40,10 @@ _EXPLAIN = f"{_COMMAND} explain"
 _INTEGRATION = "an integration's id, or the last part of its login link"
 _DAYS = 365
 _MOST_DAYS = 36_500
+_NAMED = argparse.ArgumentParser(add_help=False)
+_NAMED.add_argument("integration", help=_INTEGRATION)
+_OR_SETTINGS = argparse.ArgumentParser(add_help=False)
+_OR_SETTINGS.add_argument("integration", nargs="?", help=f"{_INTEGRATION}; without it, the one server of the settings")
 
 
 class Command(BaseCommand):
@@ -53,13 +57,48 @@ class Command(BaseCommand):
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
         for library_command in (keygen, explain, sandbox):
             library_command.add(commands)
-        summary = "print a new key ring, for the settings"
-        ring = commands.add_parser("key-ring", help=summary, description=summary.capitalize() + ".")
-        ring.set_defaults(run=_key_ring)
-        for name, run, summary in _OWN:
-            own = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-            own.set_defaults(run=run, needs_checks=True)
-            _add_options(name, own)
+        add = partial(_add_command, commands)
+        add("key-ring", _key_ring, "print a new key ring, for the settings").set_defaults(needs_checks=False)
+        add("list", _list, "list all integrations")
+        create = add("create", _create, "make an integration and print its worksheet")
+        create.add_argument("name", help="the organization's name")
+        create.add_argument("slug", help="the last part of its login link")
+        create.add_argument("--url", required=True, help="Bitbucket's base URL")
+        create.add_argument("--ca-file", metavar="FILE", type=file_name, help="the CA certificates to trust")
+        add_connection_options(create)
+        export = add("export", _export, "print the configuration of integrations as text, without keys and secrets")
+        export.add_argument("integrations", nargs="*", metavar="INTEGRATION", help=f"{_INTEGRATION}; without it, all")
+        load = add("import", _import, "make and change integrations as a text says; none is deleted")
+        load.add_argument("file", type=file_name, help="the file with the text; - for standard input")
+        steps = add("worksheet", _worksheet, "say what to enter where in Bitbucket", _OR_SETTINGS)
+        worksheet.add_worksheet_options(steps, None)
+        report.add_report_options(add("check", _check, "test an integration stage by stage", _OR_SETTINGS))
+        summary = "make the application link in Bitbucket, as a Bitbucket admin, and test it"
+        link.add_admin_options(add("link", _link, summary, _NAMED))
+        unlink = add("unlink", _unlink, "remove the application link from Bitbucket", _NAMED)
+        unlink.add_argument("--old-link", action="store_true", help="remove the old link, which a new one has replaced")
+        link.add_admin_options(unlink)
+        add("rotate", _rotate, "make a new key pair that waits beside the old one", _NAMED).add_argument(
+            "--new-consumer-key",
+            action="store_true",
+            help="make the key pair for a new application link, and print its worksheet",
+        )
+        add("verify", _verify, "use the new key pair, if Bitbucket accepts it", _NAMED)
+        summary = "say that the old application link was removed, and erase its private key"
+        add("old-link-removed", _old_link_removed, summary, _NAMED)
+        add("enable", partial(_switch, enabled=True), "let people log in through an integration", _NAMED)
+        summary = "let nobody log in through an integration any more"
+        add("disable", partial(_switch, enabled=False), summary, _NAMED)
+        _add_commands_for_people(add)
+        summary = "list what ends soon or has been failing for a day, and record an event of it once a month"
+        add("notices", _notices, summary)
+        add("reseal-keys", _reseal_keys, "seal all private keys with the newest key of the ring")
+        summary = (
+            "delete old events, what is left of logins that were never finished, and keys that no login needs any more"
+        )
+        add("prune", _prune, summary).add_argument(
+            "--days", type=_age, default=_DAYS, help="delete events that are older than this (default: %(default)s)"
+        )
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
         """Run the sub-command; a status other than 0 ends the process with it."""
@@ -67,7 +106,7 @@ class Command(BaseCommand):
         if getattr(arguments, "needs_checks", False):
             self.check()
         try:
-            status: int = arguments.run(arguments)
+            status: int | None = arguments.run(arguments)
         except BitbucketServerError as error:
             raise DjangoCommandError(f"{error}\n{error.problem.remedy}") from error
         except CommandError as error:
@@ -76,51 +115,23 @@ class Command(BaseCommand):
             sys.exit(status)
 
 
-def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
-    if name == "create":
-        parser.add_argument("name", help="the organization's name")
-        parser.add_argument("slug", help="the last part of its login link")
-        parser.add_argument("--url", required=True, help="Bitbucket's base URL")
-        parser.add_argument("--ca-file", metavar="FILE", type=file_name, help="the CA certificates to trust")
-        add_connection_options(parser)
-    elif name == "recheck-people":
-        parser.add_argument("integration", nargs="?", help=f"{_INTEGRATION}; without it, the people of all")
-        parser.add_argument(
-            "--log-out", action="store_true", help="end the sessions of those who may not log in any more"
-        )
-    elif name in {"check", "worksheet"}:
-        parser.add_argument(
-            "integration", nargs="?", help=f"{_INTEGRATION}; without it, the one server of the settings"
-        )
-    elif name == "export":
-        parser.add_argument("integrations", nargs="*", metavar="INTEGRATION", help=f"{_INTEGRATION}; without it, all")
-    elif name == "import":
-        parser.add_argument("file", type=file_name, help="the file with the text; - for standard input")
-    elif name == "carry-over":
-        _add_carry_over_options(parser)
-    elif name not in {"list", "notices", "reseal-keys", "prune"}:
-        parser.add_argument("integration", help=_INTEGRATION)
-    if name == "check":
-        report.add_report_options(parser)
-    if name == "worksheet":
-        worksheet.add_worksheet_options(parser, None)
-    if name == "rotate":
-        parser.add_argument(
-            "--new-consumer-key",
-            action="store_true",
-            help="make the key pair for a new application link, and print its worksheet",
-        )
-    if name == "unlink":
-        parser.add_argument("--old-link", action="store_true", help="remove the old link, which a new one has replaced")
-    if name in {"link", "unlink"}:
-        link.add_admin_options(parser)
-    if name == "prune":
-        parser.add_argument(
-            "--days", type=_age, default=_DAYS, help="delete events that are older than this (default: %(default)s)"
-        )
+def _add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int | None],
+    summary: str,
+    *parents: argparse.ArgumentParser,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", parents=parents
+    )
+    parser.set_defaults(run=run, needs_checks=True)
+    return parser
 
 
-def _add_carry_over_options(parser: argparse.ArgumentParser) -> None:
+def _add_commands_for_people(add: Callable[..., argparse.ArgumentParser]) -> None:
+    summary = "carry identities over from social-core's own backend, or from the one server"
+    parser = add("carry-over", _carry_over, summary)
     parser.add_argument(
         "source",
         choices=(carrying_over.CORE, carrying_over.SINGLE, carrying_over.LOGINS),
@@ -149,6 +160,10 @@ def _add_carry_over_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also carry over identities that kept no address; you say that they are this server's",
     )
+    summary = "ask Bitbucket whether people may still log in, with their access tokens"
+    recheck = add("recheck-people", _recheck_people, summary)
+    recheck.add_argument("integration", nargs="?", help=f"{_INTEGRATION}; without it, the people of all")
+    recheck.add_argument("--log-out", action="store_true", help="end the sessions of those who may not log in any more")
 
 
 def _age(text: str) -> int:
@@ -158,21 +173,19 @@ def _age(text: str) -> int:
     return days
 
 
-def _key_ring(_arguments: argparse.Namespace) -> int:
+def _key_ring(_arguments: argparse.Namespace) -> None:
     print(KeyRing.generate())
-    return 0
 
 
-def _list(_arguments: argparse.Namespace) -> int:
+def _list(_arguments: argparse.Namespace) -> None:
     for record in integration_model()._default_manager.all():
         state = "" if record.enabled else "  disabled"
         waits = "  a new key pair waits" if record.pending_key_pair is not None else ""
         old_link = "  an old link can be removed" if record.replaced_key_pair is not None else ""
         print(f"{record.pk}  {record.slug}  {record.base_url}{state}{waits}{old_link}")
-    return 0
 
 
-def _create(arguments: argparse.Namespace) -> int:
+def _create(arguments: argparse.Namespace) -> None:
     record = integration_model()(
         name=arguments.name, slug=arguments.slug, base_url=arguments.url, connect_to=arguments.connect_to or ""
     )
@@ -190,23 +203,21 @@ def _create(arguments: argparse.Namespace) -> int:
         raise CommandError("\n".join(said)) from error
     integrations.create(record)
     print(f"The integration {record.pk} is made. Its login link: {integrations.login_link(record)}", file=sys.stderr)
-    return _worksheet(argparse.Namespace(integration=record.pk, dialog=None, json=False))
+    _worksheet(argparse.Namespace(integration=record.pk, dialog=None, json=False))
 
 
-def _export(arguments: argparse.Namespace) -> int:
+def _export(arguments: argparse.Namespace) -> None:
     chosen = list(map(_find, arguments.integrations)) or list(integration_model()._default_manager.all())
     print(configuration_text.write(chosen), end="")
-    return 0
 
 
-def _import(arguments: argparse.Namespace) -> int:
+def _import(arguments: argparse.Namespace) -> None:
     text = sys.stdin.read() if arguments.file == "-" else _read_text(arguments.file)
     try:
         for sentence in configuration_text.take_over(configuration_text.read(text)):
             print(sentence)
     except UnusableConfigurationError as error:
         raise CommandError(str(error)) from error
-    return 0
 
 
 def _read_text(path: str) -> str:
@@ -218,7 +229,7 @@ def _read_text(path: str) -> str:
         raise CommandError(f"{path} is not a text in UTF-8.") from None
 
 
-def _worksheet(arguments: argparse.Namespace) -> int:
+def _worksheet(arguments: argparse.Namespace) -> None:
     dialog = Dialog(arguments.dialog) if arguments.dialog else None
     if arguments.integration is None:
         single = single_integration(configuration.setting, configuration.full_name)
@@ -237,12 +248,11 @@ def _worksheet(arguments: argparse.Namespace) -> int:
         if record.oauth1_ended_at is not None:
             steps = integrations.oauth2_worksheet_of(record, dialog)
             worksheet.print_oauth2_worksheet(steps, as_json=arguments.json)
-            return 0
+            return
         pair = record.pending_key_pair or _active(record)
         key, consumer_key = pair.public_key, pair.consumer_key
         steps = integrations.worksheet_of(record, pair, dialog)
     worksheet.print_worksheet(steps, consumer_key, key, as_json=arguments.json)
-    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -258,10 +268,8 @@ def _check(arguments: argparse.Namespace) -> int:
 def _link(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration)
     pair = record.key_pairs_in_use.pending_for_new_link or _active(record)
-    address, name = (
-        integrations.application_url(record, pair.link),
-        integrations.application_link_name(record, pair.link),
-    )
+    address = integrations.application_url(record, pair.link)
+    name = integrations.application_link_name(record, pair.link)
     return link.make_link(integrations.signing_with(record, pair), address, name, arguments, _EXPLAIN)
 
 
@@ -289,7 +297,7 @@ def _active(record: AbstractIntegration) -> KeyPair:
     return pair
 
 
-def _rotate(arguments: argparse.Namespace) -> int:
+def _rotate(arguments: argparse.Namespace) -> None:
     record = _find(arguments.integration)
     if record.oauth1_ended_at is not None:
         raise CommandError(f"People log in to {record.name} by OAuth 2, which needs no key pair.")
@@ -305,41 +313,35 @@ def _rotate(arguments: argparse.Namespace) -> int:
         )
     if arguments.new_consumer_key:
         print("Let Bitbucket know the new link beside the old one, then verify:", file=sys.stderr)
-        return _worksheet(argparse.Namespace(integration=record.pk, dialog=None, json=False))
+        _worksheet(argparse.Namespace(integration=record.pk, dialog=None, json=False))
+        return
     pair = record.pending_key_pair
     print("Put this in place of the Public Key in Bitbucket, then verify:", file=sys.stderr)
     print(pair.public_pem if pair is not None else "", end="")
-    return 0
 
 
-def _verify(arguments: argparse.Namespace) -> int:
+def _verify(arguments: argparse.Namespace) -> None:
     record = _find(arguments.integration)
     if not key_rotation.verify(record):
         raise CommandError("There is no new key pair to verify.")
     if record.replaced_key_pair is not None:
         print("Bitbucket accepts the new link. Logins go through it, and in ten minutes the old one can be removed.")
-        return 0
-    print("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
-    return 0
+    else:
+        print("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
 
 
-def _old_link_removed(arguments: argparse.Namespace) -> int:
+def _old_link_removed(arguments: argparse.Namespace) -> None:
     if not key_rotation.note_removal(_find(arguments.integration)):
         raise CommandError("There is no old application link.")
     print("The old link's private key is erased.")
-    return 0
 
 
-def _enable(arguments: argparse.Namespace) -> int:
-    integrations.enable(_find(arguments.integration), enabled=True)
-    print("People can log in through this integration.")
-    return 0
-
-
-def _disable(arguments: argparse.Namespace) -> int:
-    integrations.enable(_find(arguments.integration), enabled=False)
-    print("Nobody can log in through this integration any more.")
-    return 0
+def _switch(arguments: argparse.Namespace, *, enabled: bool) -> None:
+    integrations.enable(_find(arguments.integration), enabled=enabled)
+    if enabled:
+        print("People can log in through this integration.")
+    else:
+        print("Nobody can log in through this integration any more.")
 
 
 def _recheck_people(arguments: argparse.Namespace) -> int:
@@ -348,13 +350,13 @@ def _recheck_people(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration) if arguments.integration is not None else None
     standings: Counter[Standing] = Counter()
     refused: dict[Any, list[Any]] = {}
-    for found in rechecks.recheck(rechecks.due(record)):
-        standing, user = found.recheck.standing, found.identity.user
-        standings[standing] += 1
-        if standing is Standing.REFUSED:
-            refused.setdefault(user, []).append(found.identity.pk)
-        if found.was_asked and standing in {Standing.REFUSED, Standing.UNANSWERED}:
-            print(f"{user.get_username()} ({user.pk}), {found.identity.uid}: {found.recheck.problem}")
+    for identity, found, was_asked in rechecks.recheck(rechecks.due(record)):
+        user = identity.user
+        standings[found.standing] += 1
+        if found.standing is Standing.REFUSED:
+            refused.setdefault(user, []).append(identity.pk)
+        if was_asked and found.standing in {Standing.REFUSED, Standing.UNANSWERED}:
+            print(f"{user.get_username()} ({user.pk}), {identity.uid}: {found.problem}")
     if arguments.log_out:
         for user, identities in refused.items():
             is_out = rechecks.log_out(user, identities)
@@ -367,44 +369,43 @@ def _recheck_people(arguments: argparse.Namespace) -> int:
     return 1 if standings[Standing.UNANSWERED] else 0
 
 
-def _carry_over(arguments: argparse.Namespace) -> int:
+def _carry_over(arguments: argparse.Namespace) -> None:
     record = _find(arguments.integration) if arguments.integration is not None else None
     if record is None and arguments.source == carrying_over.SINGLE:
         raise CommandError(f"Name the integration that is the same server.\n'{_COMMAND} list' lists them all.")
     if arguments.source == carrying_over.LOGINS:
-        return _carry_over_at_logins(record, arguments)
-    evidence = carrying_over.evidence(
-        arguments.source, record, arguments.known_as, without_address=arguments.without_address
-    )
-    backend = {"1": OAUTH1, "2": OAUTH2}.get(arguments.oauth)
-    ways = carrying_over.ways(arguments.source, record, backend)
-    if arguments.back:
-        ways = [way.back for way in ways]
-    moves = carrying_over.carry_over(ways, evidence, apply=arguments.apply)
-    return _print_moves(moves, "carried over", is_done=arguments.apply)
-
-
-def _carry_over_at_logins(record: AbstractIntegration | None, arguments: argparse.Namespace) -> int:
-    if arguments.known_as or arguments.without_address:
-        raise CommandError("--known-as and --without-address are not for identities that logins carry over.")
-    if arguments.back:
-        moves = carrying_over.give_back(record, apply=arguments.apply)
-        return _print_moves(moves, "given back", is_done=arguments.apply)
-    if arguments.apply:
-        raise CommandError("Each of these identities is carried over when its person logs in. Leave --apply out.")
-    return _print_moves(carrying_over.waiting(record), "carried over when more agrees at a login", is_done=False)
-
-
-def _print_moves(moves: list[Move[Any]], done: str, *, is_done: bool) -> int:
+        done, moves = _carry_over_at_logins(record, arguments)
+    else:
+        evidence = carrying_over.evidence(
+            arguments.source, record, arguments.known_as, without_address=arguments.without_address
+        )
+        backend = {"1": OAUTH1, "2": OAUTH2}.get(arguments.oauth)
+        done, moves = (
+            "carried over",
+            carrying_over.carry_over(
+                arguments.source, record, evidence, backend=backend, back=arguments.back, apply=arguments.apply
+            ),
+        )
     for move in moves:
         if move.outcome is not Outcome.CARRIED_OVER:
             print(f"identity {move.identity.pk} of user {move.identity.user_id} stays: {move.outcome}")
     found = counts(moves)
-    verb = done.capitalize() if is_done else f"Would be {done}"
+    verb = done.capitalize() if arguments.apply else f"Would be {done}"
     print(f"{verb}: {found.pop(Outcome.CARRIED_OVER, 0)}. Stay as they are: {found.total()}.")
-    if not is_done:
+    if not arguments.apply:
         print("Nothing was changed.", file=sys.stderr)
-    return 0
+
+
+def _carry_over_at_logins(
+    record: AbstractIntegration | None, arguments: argparse.Namespace
+) -> tuple[str, list[Move[Any]]]:
+    if arguments.known_as or arguments.without_address:
+        raise CommandError("--known-as and --without-address are not for identities that logins carry over.")
+    if arguments.back:
+        return "given back", carrying_over.give_back(record, apply=arguments.apply)
+    if arguments.apply:
+        raise CommandError("Each of these identities is carried over when its person logs in. Leave --apply out.")
+    return "carried over when more agrees at a login", carrying_over.waiting(record)
 
 
 def _reseal_keys(_arguments: argparse.Namespace) -> int:
@@ -413,18 +414,16 @@ def _reseal_keys(_arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _prune(arguments: argparse.Namespace) -> int:
+def _prune(arguments: argparse.Namespace) -> None:
     deleted, unfinished = events.prune(arguments.days)
     key_rotation.erase_replaced()
     setup_links.prune()
     print(f"Deleted: {deleted} events older than {arguments.days} days, {unfinished} logins that were never finished.")
-    return 0
 
 
-def _notices(_arguments: argparse.Namespace) -> int:
-    for record, notice in notices.record_new():
+def _notices(_arguments: argparse.Namespace) -> None:
+    for record, notice in events.record_notices():
         print(record.pk, record.slug, record.name, notice.event.sentence, f"{notice.at:%Y-%m-%d}", sep="\t")
-    return 0
 
 
 def _find(name: str) -> AbstractIntegration:
@@ -441,29 +440,3 @@ def _read(path: str) -> str:
             return as_text(file.read(LONGEST + 1))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-_OWN = (
-    ("list", _list, "list all integrations"),
-    ("create", _create, "make an integration and print its worksheet"),
-    ("export", _export, "print the configuration of integrations as text, without keys and secrets"),
-    ("import", _import, "make and change integrations as a text says; none is deleted"),
-    ("worksheet", _worksheet, "say what to enter where in Bitbucket"),
-    ("check", _check, "test an integration stage by stage"),
-    ("link", _link, "make the application link in Bitbucket, as a Bitbucket admin, and test it"),
-    ("unlink", _unlink, "remove the application link from Bitbucket"),
-    ("rotate", _rotate, "make a new key pair that waits beside the old one"),
-    ("verify", _verify, "use the new key pair, if Bitbucket accepts it"),
-    ("old-link-removed", _old_link_removed, "say that the old application link was removed, and erase its private key"),
-    ("enable", _enable, "let people log in through an integration"),
-    ("disable", _disable, "let nobody log in through an integration any more"),
-    ("carry-over", _carry_over, "carry identities over from social-core's own backend, or from the one server"),
-    ("recheck-people", _recheck_people, "ask Bitbucket whether people may still log in, with their access tokens"),
-    ("notices", _notices, "list what ends soon or has been failing for a day, and record an event of it once a month"),
-    ("reseal-keys", _reseal_keys, "seal all private keys with the newest key of the ring"),
-    (
-        "prune",
-        _prune,
-        "delete old events, what is left of logins that were never finished, and keys that no login needs any more",
-    ),
-)
