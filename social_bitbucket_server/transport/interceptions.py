@@ -6,7 +6,7 @@ import re
 from urllib.parse import urljoin, urlsplit
 
 from ..problems import BitbucketServerError, Code
-from .answer import Answer
+from .exchange import Answer
 
 _LOOKED_AT = 16 * 1024
 _BAD_GATEWAY = frozenset({502, 504})

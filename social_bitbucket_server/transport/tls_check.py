@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from ..problems import BitbucketServerError, Code
 from .ca_certificates import is_ca
 from .certificates import pem_of
-from .tls_faults import tls_fault
+from .connection_errors import tls_fault
 
 
 @dataclass(frozen=True, slots=True)

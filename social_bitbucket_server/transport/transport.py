@@ -8,7 +8,9 @@ Idle connections are kept for a while and used again, a few for each integration
 from __future__ import annotations
 
 import http.client
+import os
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
@@ -20,17 +22,13 @@ from ..crypto import without_variables
 from ..problems import BitbucketServerError, Code
 from . import reaching
 from .addresses import Address, AddressPolicy
-from .answer import Answer
 from .breaker import Breaker
 from .bulkhead import WHOLE, Budget, Bulkheads, Limits, Share
-from .clocks import Clocks
-from .connection_errors import ConnectionWentStale, fault
+from .connection_errors import ConnectionWentStale, fault, is_by_proxy, proxy_refusal
 from .connections import Connections, connections_to
-from .exchange import CURRENT, Exchange
+from .exchange import CURRENT, Answer, Exchange, Route
 from .heads import LimitedResponse
-from .proxy_answers import is_by_proxy, proxy_refusal
 from .reaching import LookUp, Resolver, system_resolver
-from .route import Route
 from .trust import ssl_context
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
@@ -51,6 +49,35 @@ _NOT_REACHED = frozenset(
     {Code.ADDRESS_BLOCKED, Code.PROXY_CREDENTIALS_REFUSED, Code.PROXY_DESTINATION_REFUSED, Code.PROXY_UNREACHABLE}
 )
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
+
+
+class Clocks:
+    """The clocks that are known to be wrong, each by the *owner* of the route and the *origin* of the server.
+
+    *most*: how many are kept. Those that were learned first are forgotten first.
+    """
+
+    def __init__(self, most: int = 1024) -> None:
+        self._most = most
+        self._changing = threading.Lock()
+        self._differences: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def difference(self, owner: str, origin: str) -> int:
+        """Return the seconds by which the clock is ahead of this machine's: negative if it is behind, 0 if unknown."""
+        return self._differences.get((owner, origin), 0)
+
+    def learn(self, owner: str, origin: str, seconds: int) -> None:
+        """Remember that the clock is ahead by so many *seconds*."""
+        with self._changing:
+            self._differences[owner, origin] = seconds
+            self._differences.move_to_end((owner, origin))
+            if len(self._differences) > self._most:
+                self._differences.popitem(last=False)
+
+    def forget(self, owner: str, origin: str) -> None:
+        """Forget the difference, and trust the clock again."""
+        with self._changing:
+            self._differences.pop((owner, origin), None)
 
 
 class Transport:
@@ -237,3 +264,23 @@ def _checked_address(url: str, route: Route, exchange: Exchange) -> Address:
 
 def _new_breaker(_origin: str, _route: Route) -> Breaker:
     return Breaker()
+
+
+_transports: dict[int, Transport] = {}
+
+
+def default_transport() -> Transport:
+    """Return the transport of this process. It is made when it is first asked for.
+
+    A forked process makes its own: it uses no connection of its parent. Do not keep the result, so that this holds for
+    every object that a fork copies.
+    """
+    # Without a lock: a thread that does not exist in the child could have held it. The parent's transport stays, since
+    # letting go of its connections takes their locks.
+    process = os.getpid()
+    return _transports.get(process) or _transports.setdefault(process, Transport())
+
+
+def use_transport(transport: Transport) -> None:
+    """Let all threads of this process use *transport* from now on. Tests begin with one that has learnt nothing."""
+    _transports[os.getpid()] = transport
