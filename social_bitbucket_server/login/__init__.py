@@ -7,8 +7,11 @@ Routes, sessions and pages are left to ``flask``, ``starlette``, ``django`` and 
 from ..problems import reference_of as reference
 from .backend import AnswerT as AnswerT
 from .backend import LoginBackend as LoginBackend
+from .backend import Trial
 from .beginning import prepare_login as prepare_login
 from .beginning import remember_login as remember_login
+from .callback_address import CookieSettings as CookieSettings
+from .callback_address import lost_sessions as lost_sessions
 from .core_6 import BaseOAuth1 as BaseOAuth1
 from .core_6 import BaseStrategy as BaseStrategy
 from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
@@ -38,11 +41,8 @@ from .purpose import Purpose as Purpose
 from .returning import Callback as Callback
 from .returning import ReturnedLogin as ReturnedLogin
 from .roles import mapping_of as mapping_of
-from .session_cookies import CookieSettings as CookieSettings
-from .session_cookies import lost_sessions as lost_sessions
 from .social_errors import problems_at as problems_at
+from .social_errors import tell_of as tell_of
 from .stored_tokens import revoke_at_logout as revoke_at_logout
-from .telling import tell_of as tell_of
-from .trial import Trial
 
 __all__ = ["LIFETIME", "ErrorPage", "Trial", "error_page", "reference", "session_key", "under_way"]

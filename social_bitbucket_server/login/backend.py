@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Generic, Never, TypeVar, cast
 
@@ -14,6 +15,7 @@ from social_core.utils import user_is_authenticated
 from ..account import (
     EXTRA_DATA_KEY,
     ROLES_KEY,
+    Finding,
     Membership,
     Profile,
     Recheck,
@@ -33,16 +35,13 @@ from . import choice, profile_fields, stored_tokens
 from .callback_address import callback_address
 from .choice import IntegrationT
 from .core_6 import BaseStrategy, OAuthAuth, ResponseT_co
-from .full_setting_names import full_name
 from .identity import find_person, write_identity
 from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on, user_of_post
 from .pending import PendingLogin
 from .purpose import TO_LOG_IN, Intent, Purpose
 from .returning import Callback, ReturnedLogin, granted_login, login_by_token, returning_purpose
 from .roles import groups_in, mapping_of, mappings_by_integration
-from .social_errors import failed_steps, problems_at
-from .telling import failure_told, tell_of, tell_of_person
-from .trial import Trial
+from .social_errors import failed_steps, failure_told, problems_at, tell_of, tell_of_person
 
 AnswerT = TypeVar("AnswerT")
 
@@ -50,6 +49,19 @@ _OWN_STEPS = {
     f"social_core.pipeline.user.{name}": f"social_bitbucket_server.pipeline.{name}"
     for name in ("create_user", "user_details")
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The *profile* of the Bitbucket account that came back, and the *findings* about it.
+
+    There is a finding for each condition on who may log in, in their order. Without conditions there is none. *roles*
+    are the names of those that a login would give; ``None`` if the integration gives no roles.
+    """
+
+    profile: Profile
+    findings: tuple[Finding, ...] = ()
+    roles: tuple[str, ...] | None = None
 
 
 class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT]):
@@ -139,7 +151,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def full_name(self, name: str) -> str:
         """Return the full name of the setting *name*: the one that it is set by, or else this backend's own."""
-        return full_name(self, name)
+        names = names_of(self.name, name)
+        for full in names:
+            try:
+                self.strategy.get_setting(full)
+            except (AttributeError, KeyError):
+                continue
+            return full
+        return names[0]
 
     # Which server
 
