@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ..problems import BitbucketServerError, Code
@@ -28,10 +27,6 @@ _EARLY = 0.01  # seconds that a timer may ring before its time
 _LATE = 0.25  # seconds by which it rings late when this process, or the machine, is very busy
 _SHORT = 0.05  # seconds of a wait that is not looked at closely
 _WEIGHT = 0.25  # of the newest value in an average
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in {int, float}
 
 
 def _invalid(parameter: str, reason: str) -> BitbucketServerError:
@@ -53,9 +48,9 @@ class Limits:
     slow_steps: int = 4
 
     def __post_init__(self) -> None:
-        if not _is_number(self.login_seconds) or not 0 < self.login_seconds <= LONGEST_LOGIN:
+        if type(self.login_seconds) not in {int, float} or not 0 < self.login_seconds <= LONGEST_LOGIN:
             raise _invalid("LOGIN_SECONDS", f"It is a number of seconds up to {LONGEST_LOGIN}.")
-        if not _is_number(self.patience) or not 0 < self.patience <= self.login_seconds:
+        if type(self.patience) not in {int, float} or not 0 < self.patience <= self.login_seconds:
             raise _invalid("PATIENCE", "It is a number of seconds, at most LOGIN_SECONDS.")
         if type(self.slow_steps) is not int or self.slow_steps < 1:
             raise _invalid("SLOW_STEPS", "It is a number of steps, at least 1.")
@@ -241,7 +236,7 @@ class Budget:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _type: type[BaseException] | None, _value: object, _traceback: TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.end()
 
     def end(self) -> None:

@@ -58,6 +58,7 @@ _CODES = {
     Code.CERTIFICATE_UNSUITABLE: (24, 25, 26, 32, 34, 37, 39, 47, 48, 79),
     Code.CERTIFICATE_AUTHORITY_UNKNOWN: (2, 19, 20, 21),
 }
+_SAID_BY_OPENSSL = frozenset({Code.CERTIFICATE_TOO_WEAK, Code.CERTIFICATE_UNSUITABLE, Code.TLS_ERROR, Code.TLS_WEAK})
 _CODES_BY_NUMBER = {number: code for code, numbers in _CODES.items() for number in numbers}
 
 
@@ -117,18 +118,14 @@ def proxy_refusal(status: int, headers: Message | urllib3.HTTPHeaderDict) -> Bit
             parameter="proxies",
             status_code=status,
         )
-    offered = _offered(headers)
+    # Without what stands in quotes.
+    challenges = ", ".join(value for name, value in headers.items() if name.lower() == "proxy-authenticate")
+    words = re.findall(r"[a-z]+", re.sub(r'"[^"]*"', "", challenges.lower()))
+    offered = [_SCHEMES[word] for word in dict.fromkeys(words) if word in _SCHEMES]
     reason = f"It offers {', '.join(offered)}." if offered else ""
     if offered and "Basic" not in offered:
         reason += " This application logs in to proxies with Basic alone."
     return BitbucketServerError(Code.PROXY_CREDENTIALS_REFUSED, reason, parameter="proxies", status_code=status)
-
-
-def _offered(headers: Message | urllib3.HTTPHeaderDict) -> list[str]:
-    """Return the known schemes that the proxy offers, without what stands in quotes."""
-    challenges = ", ".join(value for name, value in headers.items() if name.lower() == "proxy-authenticate")
-    words = re.findall(r"[a-z]+", re.sub(r'"[^"]*"', "", challenges.lower()))
-    return [_SCHEMES[word] for word in dict.fromkeys(words) if word in _SCHEMES]
 
 
 def tls_fault(
@@ -145,15 +142,14 @@ def tls_fault(
     if error.reason in _TOO_OLD:
         return BitbucketServerError(Code.TLS_TOO_OLD, facts=facts)
     if _is_about_client_certificate(error, server_is_known):
-        return _client_certificate_fault(client_certificate, facts)
+        if not client_certificate:
+            return BitbucketServerError(Code.CLIENT_CERTIFICATE_MISSING, facts=facts)
+        return BitbucketServerError(Code.CLIENT_CERTIFICATE_REFUSED, expiry_of(client_certificate), facts=facts)
     code = Code.TLS_WEAK if error.reason in _WEAK else Code.TLS_ERROR
     if isinstance(error, ssl.SSLCertVerificationError):
         code = _CODES_BY_NUMBER.get(error.verify_code, Code.TLS_ERROR)
     reason = f"OpenSSL says: {_words(error)}." if code in _SAID_BY_OPENSSL else ""
     return BitbucketServerError(code, reason, facts=facts)
-
-
-_SAID_BY_OPENSSL = frozenset({Code.CERTIFICATE_TOO_WEAK, Code.CERTIFICATE_UNSUITABLE, Code.TLS_ERROR, Code.TLS_WEAK})
 
 
 def _is_about_client_certificate(error: ssl.SSLError, server_is_known: bool) -> bool:
@@ -164,12 +160,6 @@ def _is_about_client_certificate(error: ssl.SSLError, server_is_known: bool) -> 
     """
     _, _, alert = (error.reason or "").partition("_ALERT_")
     return alert in _ABOUT_CLIENT_CERTIFICATE or (alert == "HANDSHAKE_FAILURE" and server_is_known)
-
-
-def _client_certificate_fault(client_certificate: str, facts: dict[str, str]) -> BitbucketServerError:
-    if not client_certificate:
-        return BitbucketServerError(Code.CLIENT_CERTIFICATE_MISSING, facts=facts)
-    return BitbucketServerError(Code.CLIENT_CERTIFICATE_REFUSED, expiry_of(client_certificate), facts=facts)
 
 
 def _words(error: ssl.SSLError) -> str:

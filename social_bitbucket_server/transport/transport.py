@@ -97,7 +97,7 @@ class Transport:
         self.bulkheads = Bulkheads()
         self.clocks = Clocks()
         self._connections = lru_cache(maxsize=servers)(connections_to)
-        self._breakers = lru_cache(maxsize=_BREAKERS)(_new_breaker)
+        self._breakers = lru_cache(maxsize=_BREAKERS)(lambda _origin, _route: Breaker())
         # Two threads that come first at once would make two of them, each with its own connections or failures.
         self._making = threading.Lock()
 
@@ -136,7 +136,6 @@ class Transport:
         try:
             with budget.request():
                 if route.proxy is not None and route.policy is not None:
-                    _refuse_plain_http(url)
                     exchange.through_proxy_to = _checked_address(url, route, exchange)
                 answer = self._answer(method, origin, url, headers, body, route, exchange, limit)
         except BitbucketServerError as error:
@@ -244,8 +243,9 @@ def _body(response: LimitedResponse, headers: urllib3.HTTPHeaderDict, limit: int
     return bytes(received)
 
 
-def _refuse_plain_http(url: str) -> None:
-    """Refuse ``http://``. Without TLS there is no tunnel to the checked address, and the proxy looks names up."""
+def _checked_address(url: str, route: Route, exchange: Exchange) -> Address:
+    """Return the address to ask a proxy for. It would look a name up itself, and perhaps find another address. So it
+    would with ``http://``, which is refused: without TLS there is no tunnel to the checked address."""
     if not url.startswith("https://"):
         raise BitbucketServerError(
             Code.SETTING_INVALID,
@@ -253,17 +253,9 @@ def _refuse_plain_http(url: str) -> None:
             "up itself. Use https://, or no proxy for this server.",
             parameter="proxies",
         )
-
-
-def _checked_address(url: str, route: Route, exchange: Exchange) -> Address:
-    """Return the address to ask a proxy for. It would look a name up itself, and perhaps find another address."""
     host, _ = exchange.destination(urlsplit(url).hostname or "", 0)
     addresses = exchange.look_up(host, route.policy)
     return min(addresses, key=lambda address: address.version)
-
-
-def _new_breaker(_origin: str, _route: Route) -> Breaker:
-    return Breaker()
 
 
 _transports: dict[int, Transport] = {}
