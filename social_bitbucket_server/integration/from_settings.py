@@ -93,20 +93,17 @@ _SETTINGS = {
 def callback_origin(text: str) -> str:
     """Return the scheme and host of the callback in the configured *text*. Raises ``setting_invalid``."""
     origin = text.rstrip("/") if isinstance(text, str) else ""
-    if not _ORIGIN.fullmatch(origin) or not _is_address(origin):
+    try:
+        is_address = urlsplit(origin).port != 0
+    except ValueError:  # a port that is too large, or brackets around something else than an IPv6 address
+        is_address = False
+    if not _ORIGIN.fullmatch(origin) or not is_address:
         raise BitbucketServerError(
             Code.SETTING_INVALID,
             "The callback's origin is scheme and host alone, such as https://app.example.com.",
             parameter="CALLBACK_ORIGIN",
         )
     return origin
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return urlsplit(text).port != 0
-    except ValueError:  # a port that is too large, or brackets around something else than an IPv6 address
-        return False
 
 
 def configured_backend(paths: Iterable[str], name: str) -> type[BaseAuth[Any]]:
@@ -155,8 +152,7 @@ def single_integration(setting: Callable[..., Any], full_name: Callable[[str], s
         "private_key_file": setting("PRIVATE_KEY_FILE"),
         "private_key_passphrase": setting("PRIVATE_KEY_PASSPHRASE"),
     }
-    with naming(lambda field: full_name(setting_of_field(field))):
-        return _remembered(integration_from_fields, fields)
+    return _remembered(integration_from_fields, fields, full_name)
 
 
 @opaque
@@ -166,17 +162,19 @@ def single_oauth2_integration(setting: Callable[..., Any], full_name: Callable[[
     Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs.
     """
     fields = {**_single_server(setting), "client_id": setting("KEY"), "client_secret": setting("SECRET")}
-    with naming(lambda field: full_name(setting_of_field(field))):
-        return _remembered(oauth2_integration_from_fields, fields)
+    return _remembered(oauth2_integration_from_fields, fields, full_name)
 
 
-def _remembered(make: Callable[[str, Mapping[str, Any]], _IntegrationT], fields: Mapping[str, Any]) -> _IntegrationT:
+def _remembered(
+    make: Callable[[str, Mapping[str, Any]], _IntegrationT], fields: Mapping[str, Any], full_name: Callable[[str], str]
+) -> _IntegrationT:
     """Return the integration that *make* makes of *fields*. The same values with unchanged files make it once."""
-    try:
-        changed = tuple(_state_of(fields[name]) for name in _FILES if fields.get(name))
-        return cast("_IntegrationT", _made_of(make, changed, tuple(fields), *fields.values()))
-    except (OSError, TypeError):  # a file that cannot be read, or a value that can be changed and so has no hash
-        return make(SINGLE_INTEGRATION_ID, fields)
+    with naming(lambda field: full_name(setting_of_field(field))):
+        try:
+            changed = tuple(_state_of(fields[name]) for name in _FILES if fields.get(name))
+            return cast("_IntegrationT", _made_of(make, changed, tuple(fields), *fields.values()))
+        except (OSError, TypeError):  # a file that cannot be read, or a value that can be changed and so has no hash
+            return make(SINGLE_INTEGRATION_ID, fields)
 
 
 @lru_cache(maxsize=16, typed=True)  # True is not 1
@@ -210,11 +208,7 @@ def find_integration(configured: Any, integration_id: str, setting: str = "INTEG
     *configured* maps ids to :class:`Integration` or to its fields, or is a callable that returns one, or the dotted
     path of such a callable. *setting* is the full name of that setting.
     """
-    found = _find(configured, integration_id, setting)
-    if found is None or isinstance(found, Integration):
-        return found
-    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
-        return integration_from_fields(integration_id, found)
+    return _find(configured, integration_id, setting, Integration, integration_from_fields)
 
 
 @opaque
@@ -222,11 +216,7 @@ def find_oauth2_integration(
     configured: Any, integration_id: str, setting: str = "INTEGRATIONS"
 ) -> OAuth2Integration | None:
     """Return the integration *integration_id* for OAuth 2, or ``None``. For the rest see :func:`find_integration`."""
-    found = _find(configured, integration_id, setting)
-    if found is None or isinstance(found, OAuth2Integration):
-        return found
-    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
-        return oauth2_integration_from_fields(integration_id, found)
+    return _find(configured, integration_id, setting, OAuth2Integration, oauth2_integration_from_fields)
 
 
 def name_in_mapping(setting: str, integration_id: object, field: str) -> str:
@@ -236,8 +226,18 @@ def name_in_mapping(setting: str, integration_id: object, field: str) -> str:
     return f'{entry}["{field}"]' if field else entry
 
 
-def _find(configured: Any, integration_id: str, setting: str) -> Any:
-    return look_up_of(configured, setting)(integration_id)
+def _find(
+    configured: Any,
+    integration_id: str,
+    setting: str,
+    kind: type[_IntegrationT],
+    make: Callable[[str, Mapping[str, Any]], _IntegrationT],
+) -> _IntegrationT | None:
+    found = look_up_of(configured, setting)(integration_id)
+    if found is None or isinstance(found, kind):
+        return found
+    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
+        return make(integration_id, found)
 
 
 def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:

@@ -93,13 +93,17 @@ def unusable_settings(
             yield Code.BACKEND_MISSING, f"Add {BACKENDS[found.backend]} to {_list_of_backends(settings)}, {why}."
         yield from _of_backend(found, settings, depth)
     if not with_server and installed.needs_a_server:
-        yield Code.SETTING_MISSING, _no_server(settings, installed)
+        url, integrations = (setting_name(min(installed.names), name) for name in ("URL", "INTEGRATIONS"))
+        hint = _hint(url, settings)
+        yield Code.SETTING_MISSING, f"Set {url}, or {integrations}, because logins need a Bitbucket Server.{hint}"
 
 
 def unread_settings(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence about each name that nothing reads and that looks like no other one, and about each role in a
     mapping of groups that is not configured."""
-    yield from (_unread(name) for name, meant in unknown_names(settings) if not meant)
+    for name, meant in unknown_names(settings):
+        if not meant:
+            yield f"Nothing reads {name}; docs/settings.md lists the settings that there are."
     for backend in BACKENDS:
         yield from _unknown_roles(SettingsOf(backend, settings))
 
@@ -131,7 +135,9 @@ class _Installed:
             return
         if getattr(found, "name", None) in BACKENDS:
             self.names.add(found.name)
-            self._has_own_look_up |= any("get_integration" in vars(kind) for kind in _others(found))
+            ours = "social_bitbucket_server."
+            others = (kind for kind in found.__mro__ if not kind.__module__.startswith(ours))
+            self._has_own_look_up |= any("get_integration" in vars(kind) for kind in others)
 
     def lacks(self, backend: str) -> bool:
         """Return whether the backend of this name is certainly missing."""
@@ -143,18 +149,9 @@ class _Installed:
         return self._is_known and bool(self.names) and not self._has_own_look_up
 
 
-def _others(backend: type) -> Iterator[type]:
-    """Yield the classes of *backend* that this package does not define."""
-    return (kind for kind in backend.__mro__ if not kind.__module__.startswith("social_bitbucket_server."))
-
-
 def _list_of_backends(settings: Mapping[str, Any]) -> str:
     full_name = setting_name("AUTHENTICATION_BACKENDS")
     return full_name if full_name in settings else "AUTHENTICATION_BACKENDS"
-
-
-def _unread(name: str) -> str:
-    return f"Nothing reads {name}; docs/settings.md lists the settings that there are."
 
 
 def _has_server(settings: SettingsOf) -> bool:
@@ -162,12 +159,6 @@ def _has_server(settings: SettingsOf) -> bool:
     settings, which say nothing about OAuth 2."""
     names = ("URL", "INTEGRATIONS", "KEY", "SECRET", "PRIVATE_KEY", "PRIVATE_KEY_FILE")
     return settings.has_own(*names) or (settings.backend == OAUTH1 and bool(settings.get("URL")))
-
-
-def _no_server(settings: Mapping[str, Any], installed: _Installed) -> str:
-    backend = min(installed.names)
-    url, integrations = setting_name(backend, "URL"), setting_name(backend, "INTEGRATIONS")
-    return f"Set {url}, or {integrations}, because logins need a Bitbucket Server.{_hint(url, settings)}"
 
 
 def _hint(wanted: str, settings: Mapping[str, Any]) -> str:
