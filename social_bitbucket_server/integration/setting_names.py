@@ -236,21 +236,19 @@ class SettingsOf:
 def unknown_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield each of the full *names* that begins like one of ours but that nothing reads, with the name that was
     probably meant, or an empty text."""
+    known = OWN | CORES
     for name in sorted(names):
         if not name.startswith(f"{PREFIX}_"):
             continue
         prefix = _OAUTH2_PREFIX if name.startswith(f"{_OAUTH2_PREFIX}_") else PREFIX
         short = name.removeprefix(f"{prefix}_")
-        if short not in OWN | CORES:
-            meant = _OTHER_WORDS.get(short) or _unmistakable(short)
+        if short not in known:
+            # A name that ends with a whole known one may be a setting of a backend that an application derived from
+            # ours, and called otherwise, unless it is almost a known one.
+            is_of_another = any(short.endswith(f"_{one}") for one in known)
+            least = _ALMOST_THE_SAME if is_of_another else _SIMILAR
+            meant = _OTHER_WORDS.get(short) or _most_similar(short, known, least)
             yield name, meant and f"{prefix}_{meant}"
-
-
-def _unmistakable(short: str) -> str:
-    """Return the name that was meant. One that ends with a whole known name may be a setting of a backend that an
-    application derived from ours, and called otherwise, unless it is almost a known one."""
-    is_of_another = any(short.endswith(f"_{known}") for known in OWN | CORES)
-    return _most_similar(short, OWN | CORES, _ALMOST_THE_SAME if is_of_another else _SIMILAR)
 
 
 def similar_name(wanted: str, names: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ from .from_settings import (
     single_integration,
     single_oauth2_integration,
 )
-from .integration import AnyIntegration, Integration, OAuth2Integration
+from .integration import AnyIntegration
 from .roles import Roles, read_role_names, refuse_too_many, roles_for_several_servers
 from .server import Server
 from .setting_names import BACKENDS, OAUTH1, SettingsOf, similar_name, unknown_names
@@ -122,22 +122,20 @@ class _Installed:
         for path in paths:
             if path in BACKENDS.values():
                 self.names.add(next(name for name, own in BACKENDS.items() if own == path))
-            elif depth >= Depth.PATHS:
-                self._look_at(path)
-            else:
+                continue
+            if depth < Depth.PATHS:
                 self._is_known = False
-
-    def _look_at(self, path: str) -> None:
-        try:
-            found = module_member(path)
-        except (ImportError, AttributeError, ValueError, BitbucketServerError):
-            self.broken.append(path)
-            return
-        if getattr(found, "name", None) in BACKENDS:
-            self.names.add(found.name)
-            ours = "social_bitbucket_server."
-            others = (kind for kind in found.__mro__ if not kind.__module__.startswith(ours))
-            self._has_own_look_up |= any("get_integration" in vars(kind) for kind in others)
+                continue
+            try:
+                found = module_member(path)
+            except (ImportError, AttributeError, ValueError, BitbucketServerError):
+                self.broken.append(path)
+                continue
+            if getattr(found, "name", None) in BACKENDS:
+                self.names.add(found.name)
+                ours = "social_bitbucket_server."
+                others = (kind for kind in found.__mro__ if not kind.__module__.startswith(ours))
+                self._has_own_look_up |= any("get_integration" in vars(kind) for kind in others)
 
     def lacks(self, backend: str) -> bool:
         """Return whether the backend of this name is certainly missing."""
@@ -211,10 +209,18 @@ def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:
 
 
 def _unknown_roles(settings: SettingsOf) -> Iterator[str]:
-    """Yield a sentence for each role in core's mapping of groups, set for this backend alone, that nobody can have."""
+    """Yield a sentence for each role in core's mapping of groups, set for this backend alone, that nobody can have. If
+    code looks integrations up, their roles are not known."""
     mapping = settings.get("GROUPS_MAP") if settings.has_own("GROUPS_MAP") else None
+    integrations = settings.get("INTEGRATIONS")
     try:
-        known = _role_names(settings)
+        if not integrations:
+            known = list(Roles.read(settings.get("ROLES")).names)
+        elif isinstance(integrations, Mapping):
+            roles = {key: Roles.read(_roles_in(found)) for key, found in integrations.items()}
+            known = [f"{key}:{name}" for key, given in roles.items() for name in given.names]
+        else:
+            return
     except BitbucketServerError:
         return  # the check of roles says what is wrong
     unknown = [role for role in mapping if role not in known] if isinstance(mapping, Mapping) and known else []
@@ -223,16 +229,6 @@ def _unknown_roles(settings: SettingsOf) -> Iterator[str]:
             f"No role is called {role}, so {settings.name('GROUPS_MAP')} takes its groups from everybody who logs in. "
             f"The roles are {', '.join(known)}."
         )
-
-
-def _role_names(settings: SettingsOf) -> list[str]:
-    """Return the names of all roles, as core's mapping of groups knows them; none if code looks integrations up."""
-    integrations = settings.get("INTEGRATIONS")
-    if not integrations:
-        return list(Roles.read(settings.get("ROLES")).names)
-    if not isinstance(integrations, Mapping):
-        return []
-    return [f"{key}:{name}" for key, found in integrations.items() for name in Roles.read(_roles_in(found)).names]
 
 
 def _roles_in(found: Any) -> Any:
@@ -271,11 +267,9 @@ def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
         if depth >= Depth.PATHS or not isinstance(integrations, str):
             yield from _problems(lambda: look_up_of(integrations, setting), lambda _: setting)
         return
-    find: Callable[..., AnyIntegration | None] = (
-        find_integration if settings.backend == OAUTH1 else find_oauth2_integration
-    )
     if depth < Depth.VALUES:
         return
+    find: Callable[..., Any] = find_integration if settings.backend == OAUTH1 else find_oauth2_integration
     for integration_id, fields in integrations.items():
         if fields is None:
             yield Code.SETTING_INVALID, f"Correct {setting}: {integration_id} has no fields."
@@ -286,7 +280,7 @@ def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
 
 
 def _reach(integration: AnyIntegration | None) -> None:
-    if isinstance(integration, (Integration, OAuth2Integration)):
+    if integration is not None:
         refuse_unusable_way_to(integration.server)
 
 
