@@ -116,8 +116,7 @@ def read_grant(answer: Answer) -> Grant:
     Raises the problem that the answer reports, and ``token_invalid``, ``malformed_answer``, ``intercepted``,
     ``empty_answer``.
     """
-    if answer.status in {400, 401, 403}:
-        _raise_oauth2_error(answer)
+    _raise_oauth2_error(answer)
     _raise_for_status(answer, is_asked_as_a_person=False, claim="access_token")
     if not answer.body.strip():
         raise BitbucketServerError(Code.EMPTY_ANSWER, claim="access_token")
@@ -141,8 +140,7 @@ def read_revocation(answer: Answer) -> None:
 
     Raises the problem that the answer reports, and ``intercepted``.
     """
-    if answer.status in {400, 401, 403}:
-        _raise_oauth2_error(answer)
+    _raise_oauth2_error(answer)
     _raise_for_status(answer, is_asked_as_a_person=False)
     if answer.is_html:
         raise interception(answer)
@@ -163,6 +161,8 @@ def _lifetime(value: Any) -> int | None:
 
 
 def _raise_oauth2_error(answer: Answer) -> None:
+    if answer.status not in {400, 401, 403}:
+        return
     try:
         document = _json(answer, claim="access_token")
     except BitbucketServerError:
@@ -278,26 +278,22 @@ def _raise_refusal(answer: Answer) -> None:
         raise BitbucketServerError(Code.CAPTCHA_WANTED, status_code=answer.status)
     if answer.status == 403 and _XSRF_REFUSAL in answer.body[:LONGEST_REFUSAL].lower():
         raise BitbucketServerError(Code.XSRF_CHECK_FAILED, status_code=answer.status)
-    exception = _exception_name(answer)
-    if exception and answer.status in {401, 403}:
-        raise BitbucketServerError(Code.NOT_PERMITTED, status_code=answer.status, facts={"exception": exception})
+    try:
+        document = json.loads(answer.body[:LONGEST_REFUSAL])
+    except (ValueError, RecursionError):
+        return
+    match document:  # the first error that REST reports
+        case {"errors": [{"exceptionName": str(name)}, *_]} if _EXCEPTION.fullmatch(name):
+            exception = name.rpartition(".")[2]
+            if exception and answer.status in {401, 403}:
+                raise BitbucketServerError(
+                    Code.NOT_PERMITTED, status_code=answer.status, facts={"exception": exception}
+                )
 
 
 def wants_captcha(answer: Answer) -> bool:
     """Return whether Bitbucket refuses a login until a CAPTCHA is solved, as the header of *answer* says."""
     return "captcha" in answer.headers.get("X-Authentication-Denied-Reason", "").lower()
-
-
-def _exception_name(answer: Answer) -> str:
-    """Return the ``exceptionName`` of the first error that REST reports, without its package."""
-    try:
-        document = json.loads(answer.body[:LONGEST_REFUSAL])
-    except (ValueError, RecursionError):
-        return ""
-    match document:
-        case {"errors": [{"exceptionName": str(name)}, *_]} if _EXCEPTION.fullmatch(name):
-            return name.rpartition(".")[2]
-    return ""
 
 
 def oauth_problem(answer: Answer) -> dict[str, str]:
