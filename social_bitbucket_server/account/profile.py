@@ -128,16 +128,10 @@ def _record(person: Person, names: list[str]) -> Mapping[str, Any]:
     decides, so that two people with almost the same name can both log in."""
     records = [record for name in names for record in _records(person, name)]
     if len(records) > 1 and person.ids:
-        records = [record for record in records if _number(record) in person.ids]
+        records = [record for record in records if type(record.get("id")) is int and str(record["id"]) in person.ids]
     if len(records) != 1:
         raise _not_found(f"{len(records) or 'No'} users have this name.")
     return records[0]
-
-
-def _number(record: Mapping[str, Any]) -> str | None:
-    """Return the id of *record* as a header has it, or ``None`` if it is no number."""
-    user_id = record.get("id")
-    return str(user_id) if type(user_id) is int else None
 
 
 def _records(person: Person, name: str) -> list[Mapping[str, Any]]:

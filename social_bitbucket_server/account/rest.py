@@ -10,13 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from ..integration import AnyIntegration
-from ..oauth import AccessToken, Person, PersonalClient, Request, read_document, refuse_oauth_problem
+from ..oauth import Person, PersonalClient, Request, read_document, refuse_oauth_problem
 from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, Answer, Budget, Limits, Method, default_transport
 from .tokens import StoredToken, TokenStore
 
 _ReadT = TypeVar("_ReadT")
-_ResultT = TypeVar("_ResultT")
 
 LIMIT = 4 * 1024 * 1024
 """Bytes that an answer may have."""
@@ -60,7 +59,8 @@ class RestClient:
         budget: Budget | None = None,
     ) -> None:
         self._client = client
-        self._token = CurrentToken(store, sleep)
+        self._store = store
+        self._token = store.load()
         self._sleep = sleep
         self._limits = limits
         self._shared_budget = budget
@@ -100,7 +100,11 @@ class RestClient:
 
     def as_person(self) -> Person:
         """Return what asks the server as this person by absolute addresses. Its answers may have 64 KiB."""
-        return Person(self.integration, self._answer)
+
+        def ask(url: str, accept: str) -> Answer:
+            return self._ask(refuse_oauth_problem, Request("GET", url, DOCUMENT_LIMIT, accept))
+
+        return Person(self.integration, ask)
 
     @property
     def integration(self) -> AnyIntegration:
@@ -120,81 +124,48 @@ class RestClient:
             raise ValueError("A path begins with a slash, is percent-encoded in capitals, and has no query or dots.")
         plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         body = None if document is None else json.dumps(document)
-        return self._ask(
-            read_document, Request(method, self.integration.server.url.join(path, **plain), LIMIT, body=body)
-        )
-
-    def _answer(self, url: str, accept: str) -> Answer:
-        return self._ask(refuse_oauth_problem, Request("GET", url, DOCUMENT_LIMIT, accept))
+        url = self.integration.server.url.join(path, **plain)
+        return self._ask(read_document, Request(method, url, LIMIT, body=body))
 
     def _ask(self, read: Callable[[Answer], _ReadT], request: Request) -> _ReadT:
         """Send *request*, and return what *read* makes of the answer. *read* raises the problem of the token if the
         answer reports one, so that the request is sent again with a renewed token."""
-        with self._budget() as budget:
+        step: AbstractContextManager[Budget]
+        if self._shared_budget is None:
+            step = default_transport().begin_step(self.integration.tenant, self._limits)
+        else:
+            step = nullcontext(self._shared_budget)
+        with step as budget:
             client = self._client.within(budget)
+            try:
+                return self._with_token(client, lambda: read(self._unlimited(client, request, budget)))
+            except BitbucketServerError as error:
+                if error.code != Code.TOKEN_REJECTED:
+                    raise
+                # The server accepted the token once, so it was revoked since.
+                problem = BitbucketServerError(
+                    Code.TOKEN_REVOKED, provider_code=error.provider_code, status_code=error.status_code
+                )
+            raise problem
 
-            def send() -> Answer:
-                return client.request(request, self._token.access_token())
-
-            return self._token.use(client, lambda: read(self._unlimited(send, budget)))
-
-    def _budget(self) -> AbstractContextManager[Budget]:
-        if self._shared_budget is not None:
-            return nullcontext(self._shared_budget)
-        return default_transport().begin_step(self.integration.tenant, self._limits)
-
-    def _unlimited(self, send: Callable[[], Answer], budget: Budget) -> Answer:
-        """Return the answer that *send* gets. It is called again after the pauses that the server asks for."""
+    def _unlimited(self, client: PersonalClient, request: Request, budget: Budget) -> Answer:
+        """Return the answer to *request*, which is sent again after the pauses that the server asks for."""
         for _ in range(TRIES - 1):
-            answer = send()
+            answer = client.request(request, self._token.access_token())
             if answer.status != 429:
                 return answer
-            wait = _seconds_to_wait(answer)
+            text = answer.headers.get("Retry-After", "")
+            wait = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _USUAL_WAIT
             if wait > LONGEST_WAIT or not budget.pause(wait, self._sleep):
                 return answer
-        return send()
+        return client.request(request, self._token.access_token())
 
-
-def _seconds_to_wait(answer: Answer) -> int:
-    text = answer.headers.get("Retry-After", "")
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _USUAL_WAIT
-
-
-class CurrentToken:
-    """The access token in *store*. *sleep* waits for some seconds."""
-
-    def __init__(self, store: TokenStore, sleep: Callable[[float], None]) -> None:
-        self._store = store
-        self._sleep = sleep
-        self._token = store.load()
-
-    @property
-    def scope(self) -> str:
-        """The scope that the token was asked for with OAuth 2; empty with OAuth 1."""
-        return self._token.scope
-
-    def access_token(self) -> AccessToken:
-        """Return the token as clients take it."""
-        return self._token.access_token()
-
-    def use(self, client: PersonalClient, call: Callable[[], _ResultT]) -> _ResultT:
+    def _with_token(self, client: PersonalClient, call: Callable[[], _ReadT]) -> _ReadT:
         """Return what *call* returns, which asks with the token. If the server says that the token has ended or is not
         known, *call* is called once more with a newer token. *client* renews it.
 
-        Raises ``token_expired`` for a token that cannot be renewed, and ``token_revoked``.
+        Raises ``token_expired`` for a token that cannot be renewed, and ``token_rejected``.
         """
-        try:
-            return self._use(client, call)
-        except BitbucketServerError as error:
-            if error.code != Code.TOKEN_REJECTED:
-                raise
-            # The server accepted the token once, so it was revoked since.
-            problem = BitbucketServerError(
-                Code.TOKEN_REVOKED, provider_code=error.provider_code, status_code=error.status_code
-            )
-        raise problem
-
-    def _use(self, client: PersonalClient, call: Callable[[], _ResultT]) -> _ResultT:
         if self._token.is_over:
             self._renew(client)
         try:
