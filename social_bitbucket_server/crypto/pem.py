@@ -260,18 +260,15 @@ def _read_public(text: str) -> rsa.RSAPublicKey:
         raise _invalid_public_key("It belongs to PGP.")
     key = _ssh_public(text) or _public_der(der) or _public_numbers(text)
     if not isinstance(key, rsa.RSAPublicKey):
-        raise _invalid_public_key(_kind_of_public(key))
+        kinds = ((ec.EllipticCurvePublicKey, "EC"), (ed25519.Ed25519PublicKey, "Ed25519"), (dsa.DSAPublicKey, "DSA"))
+        name = next((name for kind, name in kinds if isinstance(key, kind)), None)
+        if name is None:
+            raise _invalid_public_key("It is not an RSA public key, or not a whole one.")
+        raise _invalid_public_key(f"It is {_article(name)} key, and Bitbucket takes RSA keys.")
     weakness = _weakness(key)
     if weakness:
         raise _invalid_public_key(weakness)
     return key
-
-
-def _kind_of_public(key: object) -> str:
-    kinds = ((ec.EllipticCurvePublicKey, "EC"), (ed25519.Ed25519PublicKey, "Ed25519"), (dsa.DSAPublicKey, "DSA"))
-    name = next((name for kind, name in kinds if isinstance(key, kind)), None)
-    is_not_whole = "It is not an RSA public key, or not a whole one."
-    return f"It is {_article(name)} key, and Bitbucket takes RSA keys." if name else is_not_whole
 
 
 def _ssh_public(text: str) -> PublicKeyTypes | None:

@@ -27,20 +27,22 @@ from ..account import (
     reseal,
 )
 from ..crypto import plain
-from ..integration import Admission, names_of
+from ..integration import SINGLE_INTEGRATION_ID, Admission, ServerURL, base_url, names_of
 from ..oauth import AccessToken, Person, PersonalClient
 from ..organizations import EventCode
+from ..problems import BitbucketServerError
 from ..transport import Budget, Limits, Share, default_transport
 from . import choice, profile_fields, stored_tokens
 from .callback_address import callback_address
 from .choice import IntegrationT
 from .core_6 import BaseStrategy, OAuthAuth, ResponseT_co
 from .identity import find_person, write_identity
-from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on, user_of_post
-from .pending import PendingLogin
+from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on
+from .parameters import find_token
+from .pending import PendingLogin, PendingLogins
 from .purpose import TO_LOG_IN, Intent, Purpose
-from .returning import Callback, ReturnedLogin, granted_login, login_by_token, returning_purpose
-from .roles import groups_in, mapping_of, mappings_by_integration
+from .returning import Callback, ReturnedLogin, granted_login, login_by_token
+from .roles import integration_in, mapping_of
 from .social_errors import failed_steps, failure_told, problems_at, tell_of, tell_of_person
 
 AnswerT = TypeVar("AnswerT")
@@ -184,7 +186,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def authorization_url(self) -> str:
         """Return the origin of the one server, for a Content-Security-Policy: its ``form-action`` must name where the
         form that begins a login leads to. Nothing where there are several servers, or none that can be used."""
-        return choice.origin_of_single_server(self)
+        try:
+            return _single_server_url(self).origin if self.has_single_server else ""
+        except BitbucketServerError:
+            return ""
 
     def callback_url(self, integration: IntegrationT) -> str:
         """Return the absolute address that Bitbucket sends the browser back to.
@@ -201,7 +206,12 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         Return ``None`` if this backend has no such integration, or has several and this one has no namespace.
         """
-        return choice.identity_space(self, integration_id)
+        if self.has_single_server:
+            return (str(_single_server_url(self)), "") if integration_id == SINGLE_INTEGRATION_ID else None
+        integration = self.get_integration(integration_id)
+        if integration is None or not integration.namespace:
+            return None
+        return str(integration.server.url), integration.namespace
 
     # Who may log in
 
@@ -227,7 +237,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def get_user_groups(self, response: dict[str, Any]) -> list[str] | None:
         """Return the roles of the person who logs in, for core's ``GROUPS_MAP``; ``None`` with one server that gives
         no roles. With several servers each begins with its integration's id and a colon."""
-        return groups_in(response, is_single_server=self.has_single_server)
+        roles = response.get("roles")
+        if self.has_single_server:
+            return roles
+        return [f"{response.get('integration', '')}:{role}" for role in roles or ()]
 
     def get_group_source(self, response: dict[str, Any]) -> str:
         """Return the id of the integration that gives the roles; empty with one server."""
@@ -237,7 +250,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Return the part of core's ``GROUPS_MAP`` for each integration, by its id. Core refuses to let two of them
         give one group."""
         mapping = self.setting("GROUPS_MAP", {})
-        return [("", mapping)] if self.has_single_server else list(mappings_by_integration(mapping))
+        if self.has_single_server or not isinstance(mapping, dict):  # core checks a value of another kind
+            return [("", mapping)]
+        ids = dict.fromkeys(map(integration_in, mapping))
+        return [(integration_id, mapping_of(mapping, integration_id)) for integration_id in ids]
 
     # The way of a login
 
@@ -246,7 +262,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         ``…_CONNECT_LOGGED_IN`` is ``True``; with ``None``, to the user of the request. A framework calls it for a POST
         whose CSRF token was checked."""
         super().prepare_auth(user)
-        person = user if user is not None else user_of_post(self.strategy)
+        person = user
+        if user is None:  # as from applications that call core's do_auth without it: Django keeps it in the request
+            request = getattr(self.strategy, "request", None)
+            person = getattr(request, "user", None) if getattr(request, "method", None) == "POST" else None
         if self.intent is not TO_LOG_IN or person is None or not user_is_authenticated(person):
             return
         if self.setting("CONNECT_LOGGED_IN", False) is True:
@@ -276,7 +295,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         A framework hands the user who is logged in to :meth:`auth_complete` only for :attr:`Purpose.CONNECT`, and calls
         :meth:`complete_trial` for :attr:`Purpose.TRY`.
         """
-        return returning_purpose(self)
+        token = find_token(self.data, self.LOGIN_PARAMETER)
+        pending = None if token is None else PendingLogins(self.strategy, self.name).find(token)
+        return None if pending is None else pending.intent.purpose
 
     def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
@@ -385,7 +406,13 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def get_user_details(self, response: dict[str, Any]) -> dict[str, Any]:
         """Names and e-mail address as core's pipeline knows them. Nobody has verified the e-mail address."""
-        return profile_fields.details_of(response)
+        return {
+            "username": response["username"],
+            "email": response["email"],
+            "fullname": response["display_name"],
+            "first_name": None,
+            "last_name": None,
+        }
 
     def extra_data(
         self,
@@ -443,3 +470,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def refuse_feature(self, feature: str) -> Never:
         """Raise core's error for a *feature* of core's that this backend does not have."""
         raise AuthConfigurationError(self, code="unsupported_feature", parameter=feature)
+
+
+def _single_server_url(backend: LoginBackend[Any, Any]) -> ServerURL:
+    """Return the base URL of the one server, without its credentials. Raises ``invalid_base_url``."""
+    return base_url({"url": backend.setting("URL"), "allow_http": backend.setting("ALLOW_HTTP", False)})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from social_core.utils import setting_name
 
-from ..integration import SINGLE_INTEGRATION_ID, AnyIntegration, ServerURL, base_url
+from ..integration import SINGLE_INTEGRATION_ID, AnyIntegration
 from ..problems import BitbucketServerError, Code
 from .parameters import read_parameter
 
@@ -55,28 +55,3 @@ def by_id(backend: LoginBackend[Any, IntegrationT], integration_id: str) -> Inte
     if integration is None:
         raise BitbucketServerError(Code.INTEGRATION_UNKNOWN, parameter="integration")
     return integration
-
-
-def identity_space(backend: LoginBackend[Any, Any], integration_id: str) -> tuple[str, str] | None:
-    """Return base URL and namespace of the integration of this id, or ``None`` if its uids cannot be compared."""
-    if backend.has_single_server:
-        return (str(_single_server_url(backend)), "") if integration_id == SINGLE_INTEGRATION_ID else None
-    integration = backend.get_integration(integration_id)
-    if integration is None or not integration.namespace:
-        return None
-    return str(integration.server.url), integration.namespace
-
-
-def origin_of_single_server(backend: LoginBackend[Any, Any]) -> str:
-    """Return scheme, host and port of the one server; empty if there are several servers, or none that can be used."""
-    if not backend.has_single_server:
-        return ""
-    try:
-        return _single_server_url(backend).origin
-    except BitbucketServerError:
-        return ""
-
-
-def _single_server_url(backend: LoginBackend[Any, Any]) -> ServerURL:
-    """Return the base URL of the one server, without its credentials. Raises ``invalid_base_url``."""
-    return base_url({"url": backend.setting("URL"), "allow_http": backend.setting("ALLOW_HTTP", False)})

@@ -32,23 +32,14 @@ def is_host(text: str) -> bool:
     match = _HOST.fullmatch(text)
     if match is None or int(match["port"] or 0) > _HIGHEST_PORT:
         return False
-    if match["address"]:
-        return _is_ipv6_address(match["address"])
-    return len(match["name"]) <= _LONGEST and _is_idna(match["name"])
-
-
-def _is_ipv6_address(text: str) -> bool:
     try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_idna(name: str) -> bool:
-    try:
-        name.encode("ascii").decode("idna")
-    except UnicodeError:  # a label that begins with xn-- and is no Punycode
+        if match["address"]:
+            ipaddress.IPv6Address(match["address"])
+            return True
+        if len(match["name"]) > _LONGEST:
+            return False
+        match["name"].encode("ascii").decode("idna")
+    except ValueError:  # no IPv6 address, or a label that begins with xn-- and is no Punycode
         return False
     return True
 
