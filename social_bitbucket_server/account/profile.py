@@ -95,22 +95,17 @@ def _authenticated_names(person: Person) -> tuple[list[str], bool]:
     if len(names) > 1:
         raise _identity_invalid("It named more than one person.")
     if names:
-        return _readings(names[0]), True
+        # Percent-encoding keeps a plus, and a form's encoding writes a space as one, so a header with a plus has two
+        # readings. Headers come as Latin-1 text, whatever their bytes are.
+        encodings = dict.fromkeys((names[0].replace("+", " "), names[0]))
+        try:
+            return [_user_name(unquote_to_bytes(encoded.encode("latin-1")).decode()) for encoded in encodings], True
+        except UnicodeDecodeError:
+            raise _identity_invalid("The name is not encoded as UTF-8.") from None
     name = person.text(person.server_url.whoami)
     if not name:
         raise BitbucketServerError(Code.IDENTITY_MISSING, claim="X-AUSERNAME")
     return [_user_name(name)], False
-
-
-def _readings(header: str) -> list[str]:
-    """Return the names that X-AUSERNAME may stand for. Percent-encoding keeps a plus, and a form's encoding writes a
-    space as one, so a header with a plus has two readings."""
-    # Headers come as Latin-1 text, whatever their bytes are.
-    encodings = dict.fromkeys((header.replace("+", " "), header))
-    try:
-        return [_user_name(unquote_to_bytes(encoded.encode("latin-1")).decode()) for encoded in encodings]
-    except UnicodeDecodeError:
-        raise _identity_invalid("The name is not encoded as UTF-8.") from None
 
 
 def _user_name(name: str) -> str:

@@ -324,19 +324,16 @@ def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required:
         if not isinstance(fields[name], str):
             raise _invalid(name, "It is not a text.")
     for name in ("allow_http", "timeout", "verify"):
-        _refuse_quoted(name, fields.get(name))
+        value = fields.get(name)
+        if not isinstance(value, str):
+            continue
+        # A text that reads like the number or the truth that it should be, as variables of the environment are.
+        if name == "timeout" or value.lower() in TRUTHS:
+            wanted = "a number" if name == "timeout" else "True or False"
+            raise _invalid(name, f"It is a text; write {wanted}, without quotes.")
+        if name == "allow_http":
+            raise _invalid(name, "It is True or False.")
     return fields
-
-
-def _refuse_quoted(name: str, value: Any) -> None:
-    """Refuse a text that reads like the number or the truth that it should be, as variables of the environment are."""
-    if not isinstance(value, str):
-        return
-    if name == "timeout" or value.lower() in TRUTHS:
-        wanted = "a number" if name == "timeout" else "True or False"
-        raise _invalid(name, f"It is a text; write {wanted}, without quotes.")
-    if name == "allow_http":
-        raise _invalid(name, "It is True or False.")
 
 
 def base_url(fields: Mapping[str, Any]) -> ServerURL:

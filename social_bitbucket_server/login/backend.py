@@ -37,7 +37,7 @@ from .callback_address import callback_address
 from .choice import IntegrationT
 from .core_6 import BaseStrategy, OAuthAuth, ResponseT_co
 from .identity import find_person, write_identity
-from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on
+from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on, user_of_post
 from .parameters import find_token
 from .pending import PendingLogin, PendingLogins
 from .purpose import TO_LOG_IN, Intent, Purpose
@@ -262,10 +262,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         ``…_CONNECT_LOGGED_IN`` is ``True``; with ``None``, to the user of the request. A framework calls it for a POST
         whose CSRF token was checked."""
         super().prepare_auth(user)
-        person = user
-        if user is None:  # as from applications that call core's do_auth without it: Django keeps it in the request
-            request = getattr(self.strategy, "request", None)
-            person = getattr(request, "user", None) if getattr(request, "method", None) == "POST" else None
+        person = user if user is not None else user_of_post(self.strategy)
         if self.intent is not TO_LOG_IN or person is None or not user_is_authenticated(person):
             return
         if self.setting("CONNECT_LOGGED_IN", False) is True:

@@ -48,6 +48,15 @@ def primary_key_of(users: Any, user: UserProtocol) -> object:
     return getattr(user, name)
 
 
+def user_of_post(strategy: Any) -> UserProtocol | None:
+    """Return the user of the request of *strategy*, as Django keeps both, if it is a POST; ``None`` if there is none.
+
+    Some applications, such as Weblate, call core's ``do_auth`` without the user.
+    """
+    request = getattr(strategy, "request", None)
+    return getattr(request, "user", None) if getattr(request, "method", None) == "POST" else None
+
+
 def refuse_another_person(
     backend: LoginBackend[Any, Any], user: UserProtocol | None, uid: str, purpose: Purpose
 ) -> None:

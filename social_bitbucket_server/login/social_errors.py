@@ -48,18 +48,14 @@ def problems_at(stage: ErrorStage, backend: LoginBackend[Any, Any]) -> Iterator[
     try:
         yield
     except BitbucketServerError as error:
+        problem, name = error, error.parameter
+        if name and not error.setting and error.code in _ABOUT_SETTINGS:
+            if name.isupper():
+                problem = error.in_setting(backend.full_name(name))
+            elif backend.has_single_server:
+                problem = error.in_setting(backend.full_name(setting_of_field(name)))
         # Without the way it came: the variables of the functions on it hold tokens.
-        raise _in_its_setting(error, backend).as_social_error(backend, stage) from None
-
-
-def _in_its_setting(error: BitbucketServerError, backend: LoginBackend[Any, Any]) -> BitbucketServerError:
-    """Return *error* with the full name of the setting that it is about."""
-    name = error.parameter
-    if not name or error.setting or error.code not in _ABOUT_SETTINGS:
-        return error
-    if name.isupper():
-        return error.in_setting(backend.full_name(name))
-    return error.in_setting(backend.full_name(setting_of_field(name))) if backend.has_single_server else error
+        raise problem.as_social_error(backend, stage) from None
 
 
 @contextmanager

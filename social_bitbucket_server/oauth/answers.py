@@ -126,12 +126,12 @@ def read_grant(answer: Answer) -> Grant:
     kind = document.get("token_type")
     if type(kind) is not str or kind.lower() != "bearer":
         raise BitbucketServerError(Code.TOKEN_INVALID, "It is not a bearer token.", claim="token_type")
-    refresh_token = document.get("refresh_token")
-    return Grant(
-        _oauth2_token(document.get("access_token"), "access_token"),
-        Secret() if refresh_token is None else _oauth2_token(refresh_token, "refresh_token"),
-        _lifetime(document.get("expires_in")),
-    )
+    access_token = _oauth2_token(document.get("access_token"), "access_token")
+    refresh_token, lifetime = document.get("refresh_token"), document.get("expires_in")
+    refresh_token = Secret() if refresh_token is None else _oauth2_token(refresh_token, "refresh_token")
+    if lifetime is not None and (type(lifetime) is not int or not 0 < lifetime < _LONGEST_LIFETIME):
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "The token's lifetime is not a number of seconds.")
+    return Grant(access_token, refresh_token, lifetime)
 
 
 @opaque
@@ -150,14 +150,6 @@ def _oauth2_token(value: Any, claim: str) -> Secret:
     if type(value) is not str or not _OAUTH2_TOKEN.fullmatch(value):
         raise BitbucketServerError(Code.TOKEN_INVALID, claim=claim)
     return Secret(value)
-
-
-def _lifetime(value: Any) -> int | None:
-    if value is None:
-        return None
-    if type(value) is not int or not 0 < value < _LONGEST_LIFETIME:
-        raise BitbucketServerError(Code.MALFORMED_ANSWER, "The token's lifetime is not a number of seconds.")
-    return value
 
 
 def _raise_oauth2_error(answer: Answer) -> None:

@@ -149,7 +149,9 @@ def _conclude(ours: BaseString, theirs: BaseString, differing: list[Part], key_f
             f"fingerprint is {key_fingerprint}."
         )
     hidden = [_about_address(name, ours, theirs) for name in _ADDRESS if name in names]
-    if "scheme" in names and _ports_follow_from_schemes(ours, theirs):
+    # If both ports are the defaults of their schemes, they are no difference of their own.
+    ports_follow = all(side.port == _DEFAULT_PORTS[side.scheme] for side in (ours, theirs))
+    if "scheme" in names and ports_follow:
         hidden = [about for about in hidden if about[0] is not Cause.PORT]
     if hidden:
         return hidden[0][0], " ".join(sentence for _, sentence in hidden)
@@ -179,7 +181,8 @@ def _about_address(part: str, ours: BaseString, theirs: BaseString) -> tuple[Cau
                 f"The server sees port {theirs.port} instead of {ours.port}: set server.proxy-port (proxyPort) to "
                 f"{ours.port}."
             )
-    if _is_doubled(ours.path, theirs.path):
+    extra = theirs.path.removesuffix(ours.path) if theirs.path.endswith(ours.path) else ""
+    if extra and ours.path.startswith(f"{extra}/"):  # the first segments are repeated in front
         return Cause.CONTEXT_PATH_TWICE, (
             "The server sees the context path twice: the proxy in front of it adds it although the server has it in "
             "its own settings (server.context-path) too."
@@ -196,14 +199,3 @@ def _about_parameters(ours: BaseString, theirs: BaseString) -> str:
     }
     listed = "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in changes.items() if names)
     return f"Parameters of the request did not arrive as they were sent ({listed}): something on the way changes them."
-
-
-def _ports_follow_from_schemes(ours: BaseString, theirs: BaseString) -> bool:
-    """Return whether both ports are the defaults of their schemes, and no difference of their own."""
-    return all(side.port == _DEFAULT_PORTS[side.scheme] for side in (ours, theirs))
-
-
-def _is_doubled(ours: str, theirs: str) -> bool:
-    """Return whether *theirs* is *ours* with its first segments repeated in front."""
-    extra = theirs.removesuffix(ours) if theirs.endswith(ours) else ""
-    return bool(extra) and ours.startswith(f"{extra}/")

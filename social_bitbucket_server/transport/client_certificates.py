@@ -6,7 +6,6 @@ import re
 import secrets
 import ssl
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ..crypto import Secret, opaque, pasted
 from ..problems import BitbucketServerError, Code
-from .certificates import ends_of, pem_of, read_certificates
+from .certificates import pem_of, read_certificates
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]{0,20}PRIVATE KEY)-----.{1,65536}?-----END \1-----", re.DOTALL)
 _TLSKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
@@ -89,12 +88,6 @@ def load_client_certificate(context: ssl.SSLContext, certificate: str, key: str)
         ) from None
     # Apache asks for certificates of single addresses after the handshake.
     context.post_handshake_auth = True
-
-
-def expiry_of(certificate: str) -> str:
-    """Say until when *certificate*, clean PEM, was valid; empty where it still is."""
-    ends = ends_of(certificate)[0]
-    return f"It was valid until {ends:%Y-%m-%d}." if ends < datetime.now(UTC) else ""
 
 
 def _checked(text: str, code: Code, parameter: str) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import ssl
+from datetime import UTC, datetime
 from email.message import Message
 
 import urllib3
 
 from ..problems import BitbucketServerError, Code, ServerError
-from .client_certificates import expiry_of
+from .certificates import ends_of
 from .exchange import Exchange
 
 _SCHEMES = {"basic": "Basic", "digest": "Digest", "negotiate": "Negotiate", "ntlm": "NTLM"}
@@ -141,25 +142,20 @@ def tls_fault(
         return BitbucketServerError(Code.TLS_MISSING, facts=facts)
     if error.reason in _TOO_OLD:
         return BitbucketServerError(Code.TLS_TOO_OLD, facts=facts)
-    if _is_about_client_certificate(error, server_is_known):
+    # In TLS 1.2 a server that misses the client certificate says handshake_failure (RFC 5246, section 7.4.6), but only
+    # after it has shown its own certificate. Before that, it means that both sides have no cipher in common.
+    _, _, alert = (error.reason or "").partition("_ALERT_")
+    if alert in _ABOUT_CLIENT_CERTIFICATE or (alert == "HANDSHAKE_FAILURE" and server_is_known):
         if not client_certificate:
             return BitbucketServerError(Code.CLIENT_CERTIFICATE_MISSING, facts=facts)
-        return BitbucketServerError(Code.CLIENT_CERTIFICATE_REFUSED, expiry_of(client_certificate), facts=facts)
+        ends = ends_of(client_certificate)[0]
+        expiry = f"It was valid until {ends:%Y-%m-%d}." if ends < datetime.now(UTC) else ""
+        return BitbucketServerError(Code.CLIENT_CERTIFICATE_REFUSED, expiry, facts=facts)
     code = Code.TLS_WEAK if error.reason in _WEAK else Code.TLS_ERROR
     if isinstance(error, ssl.SSLCertVerificationError):
         code = _CODES_BY_NUMBER.get(error.verify_code, Code.TLS_ERROR)
     reason = f"OpenSSL says: {_words(error)}." if code in _SAID_BY_OPENSSL else ""
     return BitbucketServerError(code, reason, facts=facts)
-
-
-def _is_about_client_certificate(error: ssl.SSLError, server_is_known: bool) -> bool:
-    """Return whether the server ended TLS because it did not get the client certificate that it wants.
-
-    In TLS 1.2 ``handshake_failure`` says so (RFC 5246, section 7.4.6), but only after the server has shown its own
-    certificate. Before that, it means that both sides have no cipher in common.
-    """
-    _, _, alert = (error.reason or "").partition("_ALERT_")
-    return alert in _ABOUT_CLIENT_CERTIFICATE or (alert == "HANDSHAKE_FAILURE" and server_is_known)
 
 
 def _words(error: ssl.SSLError) -> str:

@@ -151,8 +151,8 @@ _MUTANTS = (
     Mutant(
         "a POST of REST is sent again after a kept connection broke",
         _SENDING,
-        'return self.method != "POST" or self.content_type != JSON',
-        "return True",
+        'if request.method == "POST" and request.content_type == JSON:',
+        "if False:",
     ),
     Mutant(
         "a callback that the server did not confirm is accepted",

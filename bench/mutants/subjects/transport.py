@@ -185,8 +185,8 @@ _MUTANTS = (
     Mutant(
         "a token may end at the moment when it is granted",
         _ANSWERS,
-        "if type(value) is not int or not 0 < value < _LONGEST_LIFETIME:",
-        "if type(value) is not int or not 0 <= value < _LONGEST_LIFETIME:",
+        "not 0 < lifetime < _LONGEST_LIFETIME",
+        "not 0 <= lifetime < _LONGEST_LIFETIME",
     ),
     Mutant(
         "what a server calls its problem is passed on as it stands",
