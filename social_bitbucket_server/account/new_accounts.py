@@ -62,7 +62,6 @@ def refused_column(error: BaseException) -> str:
 
 
 def _django_field(model: Any, name: str) -> Any:
-    """Return the field *name* of a model of Django's, or ``None``."""
     meta = getattr(model, "_meta", None)
     fields = getattr(meta, "fields", ())
     return next((field for field in fields if field.name == name), None)

@@ -219,14 +219,12 @@ class SettingsOf:
         """Return the full name that sets *name* for this backend alone, and leaves the others as they are."""
         return f"{self.prefix}_{name}"
 
-    def __getitem__(self, name: str) -> Any:
-        """Return the value of the setting *name*; ``None`` where it is not set."""
-        return self.get(name)
-
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of the setting *name*, or *default* where it is not set."""
         names = names_of(self.backend, name)
         return next((self._settings[full] for full in names if full in self._settings), default)
+
+    __getitem__ = get
 
     def has_own(self, *names: str) -> bool:
         """Return whether one of *names* has a value for this backend alone."""

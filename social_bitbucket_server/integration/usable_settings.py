@@ -198,7 +198,6 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
 
 
 def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:
-    """Check what concerns roles and other settings together. Raises ``setting_invalid``."""
     if settings.get("ROLES") and settings.get("INTEGRATIONS"):
         raise roles_for_several_servers()
     try:

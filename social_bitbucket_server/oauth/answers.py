@@ -265,7 +265,6 @@ def _raise_for_status(
 
 
 def _raise_refusal(answer: Answer) -> None:
-    """Raise the problem for which Bitbucket refuses a request that it could read, if it says so."""
     if wants_captcha(answer):
         raise BitbucketServerError(Code.CAPTCHA_WANTED, status_code=answer.status)
     if answer.status == 403 and _XSRF_REFUSAL in answer.body[:LONGEST_REFUSAL].lower():

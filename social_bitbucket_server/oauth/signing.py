@@ -77,7 +77,6 @@ def _base_string(method: str, url: str, parameters: Iterable[tuple[str, str]], f
 
 @lru_cache(maxsize=256)
 def _address_and_query(url: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return the address that is signed for *url*, without the query, and the parameters of the query."""
     parts = urlsplit(url)
     scheme, authority = parts.scheme.lower(), parts.netloc.lower()
     address = f"{scheme}://{authority.removesuffix(_DEFAULT_PORTS[scheme])}{parts.path or '/'}"

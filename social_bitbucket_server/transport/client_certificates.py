@@ -120,7 +120,6 @@ def _private_key(text: str) -> _TLSKey:
 
 
 def _key_in(text: str) -> _TLSKey | None:
-    """Return the private key in *text*, or ``None`` where there is none."""
     block = _PRIVATE_KEY.search(text)
     if block is not None and "ENCRYPTED" in block[0]:
         raise _encrypted_key()

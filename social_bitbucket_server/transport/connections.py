@@ -175,7 +175,6 @@ def _has_leftovers(sock: Any) -> bool:
 
 
 def _connected(addresses: Sequence[Address], port: int, exchange: Exchange) -> socket.socket:
-    """Return a new connection to one of *addresses*."""
     made: list[tuple[float, socket.socket]] = []
 
     def make(seconds: float) -> socket.socket:

@@ -223,7 +223,6 @@ class Transport:
 
 
 def _body(response: LimitedResponse, headers: urllib3.HTTPHeaderDict, limit: int) -> bytes:
-    """Read the whole body of *response*."""
     if headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
         raise BitbucketServerError(Code.ANSWER_COMPRESSED, status_code=response.status)
     if len(set(headers.getlist("Content-Length"))) > 1:

@@ -159,8 +159,8 @@ _MUTANTS = (
     Mutant(
         "everybody who sees a project has each permission on it",
         _MEMBERSHIP,
-        "return record is not None and (not permission or ",
-        "return record is not None and (True or ",
+        "answer = record is not None and (not permission or ",
+        "answer = record is not None and (True or ",
     ),
     Mutant(
         "an organization's admin gives roles that the application does not offer",
