@@ -255,9 +255,10 @@ def read_public(given: str | bytes) -> rsa.RSAPublicKey:
 
     Raises a problem whose reason names what was given instead.
     """
-    if pasted.is_empty(_checked(given)):
+    text = _checked(given)
+    if pasted.is_empty(text):
         raise _invalid_public_key("It is empty.")
-    return pasted.read_unwrapped(given, _checked(given), _read_public, _invalid_public_key)
+    return pasted.read_unwrapped(given, text, _read_public, _invalid_public_key)
 
 
 def _read_public(text: str) -> rsa.RSAPublicKey:

@@ -148,42 +148,21 @@ CORES = frozenset(
 )
 """The settings that social-core and its Django application look up for each backend."""
 
-_OTHER_WORDS = {
-    "APPLICATION_URL": "CALLBACK_ORIGIN",
-    "API_URL": "URL",
-    "BASE_URL": "URL",
-    "BASEURL": "URL",
-    "CA_BUNDLE": "VERIFY_SSL",
-    "CA_CERT": "VERIFY_SSL",
-    "CA_CERTIFICATES": "VERIFY_SSL",
-    "CA_FILE": "VERIFY_SSL",
-    "CALLBACK_URL": "CALLBACK_ORIGIN",
-    "CERT_FILE": "PRIVATE_KEY_FILE",
-    "CLIENTID": "KEY",
-    "CLIENT_ID": "KEY",
-    "CLIENT_SECRET": "SECRET",
-    "CONSUMER": "KEY",
-    "CONSUMER_KEY": "KEY",
-    "CONSUMER_SECRET": "PRIVATE_KEY",
-    "GROUPS": "ALLOW_GROUPS",
-    "HOST": "URL",
-    "HTTPS_PROXY": "PROXIES",
-    "HTTP_PROXY": "PROXIES",
-    "KEY_FILE": "PRIVATE_KEY_FILE",
-    "OAUTH_KEY": "KEY",
-    "PRIVATE_KEY_PATH": "PRIVATE_KEY_FILE",
-    "PROXY": "PROXIES",
-    "REDIRECT_URI": "CALLBACK_ORIGIN",
-    "REDIRECT_URL": "CALLBACK_ORIGIN",
-    "RSA_KEY": "PRIVATE_KEY",
-    "SCOPES": "SCOPE",
-    "SERVER": "URL",
-    "SERVER_URL": "URL",
-    "SSL_VERIFY": "VERIFY_SSL",
-    "TIMEOUT": "REQUESTS_TIMEOUT",
-    "VERIFY": "VERIFY_SSL",
+_WORDS = {
+    "ALLOW_GROUPS": ("GROUPS",),
+    "CALLBACK_ORIGIN": ("APPLICATION_URL", "CALLBACK_URL", "REDIRECT_URI", "REDIRECT_URL"),
+    "KEY": ("CLIENTID", "CLIENT_ID", "CONSUMER", "CONSUMER_KEY", "OAUTH_KEY"),
+    "PRIVATE_KEY": ("CONSUMER_SECRET", "RSA_KEY"),
+    "PRIVATE_KEY_FILE": ("CERT_FILE", "KEY_FILE", "PRIVATE_KEY_PATH"),
+    "PROXIES": ("HTTPS_PROXY", "HTTP_PROXY", "PROXY"),
+    "REQUESTS_TIMEOUT": ("TIMEOUT",),
+    "SCOPE": ("SCOPES",),
+    "SECRET": ("CLIENT_SECRET",),
+    "URL": ("API_URL", "BASE_URL", "BASEURL", "HOST", "SERVER", "SERVER_URL"),
+    "VERIFY_SSL": ("CA_BUNDLE", "CA_CERT", "CA_CERTIFICATES", "CA_FILE", "SSL_VERIFY", "VERIFY"),
 }
-"""Our settings by the names that other libraries, and Bitbucket itself, use for them."""
+"""The names that other libraries, and Bitbucket itself, use for our settings."""
+_OTHER_WORDS = {word: name for name, words in _WORDS.items() for word in words}
 
 _SIMILAR = 0.66
 _ALMOST_THE_SAME = 0.9

@@ -67,7 +67,16 @@ _OAUTH2_PROBLEMS = {
 }
 # No request to the token address is malformed. Bitbucket says so of a code that it no longer knows.
 _TOKEN_CALL_PROBLEMS = {"invalid_request": Code.CODE_REFUSED} | _OAUTH2_PROBLEMS
-_OAUTH2_CONFIGURED = {Code.CLIENT_REFUSED: "client_secret", Code.SCOPE_REFUSED: "SCOPE"}
+_CONFIGURED = {
+    Code.CALLBACK_REFUSED: "CALLBACK_ORIGIN",
+    Code.CLIENT_REFUSED: "client_secret",
+    Code.CONSUMER_KEY_REFUSED: "consumer_key",
+    Code.CONSUMER_KEY_UNKNOWN: "consumer_key",
+    Code.SCOPE_REFUSED: "SCOPE",
+    Code.SIGNATURE_INVALID: "public_key",
+    Code.SIGNATURE_METHOD_REJECTED: "public_key",
+    Code.TIMESTAMP_REFUSED: "clock",
+}
 _OAUTH2_TOKEN = re.compile(r"[!-~]{1,4096}")
 _LONGEST_LIFETIME = 10**10
 _OTHER_NAMES = {
@@ -171,14 +180,7 @@ def oauth2_problem(error: str) -> BitbucketServerError:
 
 def _oauth2_problem(error: str, problems: Mapping[str, Code], status_code: int | None = None) -> BitbucketServerError:
     provider_code = error if error in OAUTH2_ERRORS else "other"
-    code = problems.get(provider_code, Code.OAUTH_PROBLEM)
-    return BitbucketServerError(
-        code,
-        _reported(provider_code) if code == Code.OAUTH_PROBLEM else "",
-        parameter=_OAUTH2_CONFIGURED.get(code),
-        provider_code=provider_code,
-        status_code=status_code,
-    )
+    return _reported(problems.get(provider_code, Code.OAUTH_PROBLEM), provider_code, status_code)
 
 
 def _pairs(text: str) -> list[tuple[str, Secret]]:
@@ -308,46 +310,26 @@ def _raise_oauth_problem(answer: Answer) -> None:
     if not reported:
         return
     provider_code = reported if reported in OAUTH_PROBLEMS else "other"
+    name = _OTHER_NAMES.get(provider_code, provider_code)
+    code = Code(name) if name in PROBLEMS else Code.OAUTH_PROBLEM
     if provider_code == "parameter_rejected" and "oauth_callback" in parameters.get("oauth_parameters_rejected", ""):
-        raise BitbucketServerError(
-            Code.CALLBACK_REFUSED, parameter="CALLBACK_ORIGIN", provider_code=provider_code, status_code=answer.status
-        )
+        code = Code.CALLBACK_REFUSED
     if provider_code == "parameter_absent":
         # Every request has all parameters. Without the header, Bitbucket misses the consumer key among others.
         absent = parameters.get("oauth_parameters_absent", "oauth_consumer_key")
-        is_header_lost = "oauth_consumer_key" in absent
-        raise BitbucketServerError(
-            Code.AUTHORIZATION_HEADER_LOST if is_header_lost else Code.REQUEST_CHANGED,
-            provider_code=provider_code,
-            status_code=answer.status,
-        )
-    name = _OTHER_NAMES.get(provider_code, provider_code)
-    code = Code(name) if name in PROBLEMS else Code.OAUTH_PROBLEM
-    raise BitbucketServerError(
-        code,
-        _reported(provider_code) if code == Code.OAUTH_PROBLEM else "",
-        parameter=_CONFIGURED.get(code),
-        provider_code=provider_code,
-        status_code=answer.status,
+        code = Code.AUTHORIZATION_HEADER_LOST if "oauth_consumer_key" in absent else Code.REQUEST_CHANGED
+    raise _reported(code, provider_code, answer.status)
+
+
+def _reported(code: Code, provider_code: str, status_code: int | None) -> BitbucketServerError:
+    """Return the problem that the server reported. A name that OAuth does not have may be any text: it is not shown."""
+    reason = ""
+    if code == Code.OAUTH_PROBLEM:
+        is_known = provider_code != "other"
+        reason = f"It reported {provider_code}." if is_known else "It reported a problem that OAuth does not have."
+    return BitbucketServerError(
+        code, reason, parameter=_CONFIGURED.get(code), provider_code=provider_code, status_code=status_code
     )
-
-
-def _reported(provider_code: str) -> str:
-    """Say what the server reported. A name that OAuth does not have may be any text, so it is not shown."""
-    return (
-        "It reported a problem that OAuth does not have."
-        if provider_code == "other"
-        else f"It reported {provider_code}."
-    )
-
-
-_CONFIGURED = {
-    Code.CONSUMER_KEY_REFUSED: "consumer_key",
-    Code.CONSUMER_KEY_UNKNOWN: "consumer_key",
-    Code.SIGNATURE_INVALID: "public_key",
-    Code.SIGNATURE_METHOD_REJECTED: "public_key",
-    Code.TIMESTAMP_REFUSED: "clock",
-}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def fault(error: Exception, exchange: Exchange) -> BitbucketServerError:
         bottom = _bottom(error)
         if not isinstance(bottom, ssl.SSLError):
             return BitbucketServerError(Code.TLS_ERROR, facts=facts)
-        return tls_fault(bottom, exchange.client_certificate, server_is_known=exchange.server_is_known)
+        return tls_fault(bottom, exchange.route.client_certificate, server_is_known=exchange.server_is_known)
     if isinstance(error, urllib3.exceptions.ProxyError):
         return proxy_unreachable(error)
     if exchange.on_kept_connection and not exchange.answered:

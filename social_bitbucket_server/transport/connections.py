@@ -82,7 +82,7 @@ class _CheckedConnection:
         host, port, policy = self.host, self.port, None
         if self.proxy is None:
             host, port = exchange.destination(host, port)
-            policy = exchange.policy
+            policy = exchange.route.policy
         try:
             addresses = exchange.look_up(host, policy)
             connection = _connected(addresses, port, exchange)
@@ -122,8 +122,8 @@ class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
     def _tunnel(self) -> None:
         exchange = current()
         name, port = self._tunnel_host, self._tunnel_port
-        if exchange.connect_to is not None:
-            self._tunnel_host, self._tunnel_port = exchange.connect_to
+        if exchange.route.connect_to is not None:
+            self._tunnel_host, self._tunnel_port = exchange.route.connect_to
         if exchange.through_proxy_to is not None:
             self._tunnel_host = str(exchange.through_proxy_to)
         exchange.is_at_proxy = True

@@ -65,9 +65,7 @@ class Exchange:
     """
 
     def __init__(self, route: Route, seconds: float, fresh: bool, budget: Budget, resolver: Resolver) -> None:
-        self.policy = route.policy
-        self.connect_to = route.connect_to
-        self.client_certificate = route.client_certificate
+        self.route = route
         self.fresh = fresh
         self.through_proxy_to: Address | None = None
         self.has_connected = False
@@ -98,7 +96,7 @@ class Exchange:
 
     def destination(self, host: str, port: int) -> tuple[str, int]:
         """Return where a connection for *host* and *port* goes."""
-        return self.connect_to or (host, port)
+        return self.route.connect_to or (host, port)
 
     def look_up(self, host: str, policy: AddressPolicy | None) -> list[Address]:
         """Return the addresses of *host*. Raises OSError."""

@@ -136,7 +136,7 @@ class Transport:
         try:
             with budget.request():
                 if route.proxy is not None and route.policy is not None:
-                    exchange.through_proxy_to = _checked_address(url, route, exchange)
+                    exchange.through_proxy_to = _checked_address(url, exchange)
                 answer = self._answer(method, origin, url, headers, body, route, exchange, limit)
         except BitbucketServerError as error:
             problem = error
@@ -242,7 +242,7 @@ def _body(response: LimitedResponse, headers: urllib3.HTTPHeaderDict, limit: int
     return bytes(received)
 
 
-def _checked_address(url: str, route: Route, exchange: Exchange) -> Address:
+def _checked_address(url: str, exchange: Exchange) -> Address:
     """Return the address to ask a proxy for. It would look a name up itself, and perhaps find another address. So it
     would with ``http://``, which is refused: without TLS there is no tunnel to the checked address."""
     if not url.startswith("https://"):
@@ -253,7 +253,7 @@ def _checked_address(url: str, route: Route, exchange: Exchange) -> Address:
             parameter="proxies",
         )
     host, _ = exchange.destination(urlsplit(url).hostname or "", 0)
-    addresses = exchange.look_up(host, route.policy)
+    addresses = exchange.look_up(host, exchange.route.policy)
     return min(addresses, key=lambda address: address.version)
 
 
