@@ -52,7 +52,14 @@ def note_another_host(backend: LoginBackend[Any, Any]) -> None:
         host = browsers_host()
     except NotImplementedError:
         return
-    if origin and not is_shared(_cookie_domain(backend), host_of(str(origin)), host_of(str(host))):
+    hosts = {host_of(str(origin)), host_of(str(host))}
+    if not origin or len(hosts) == 1:
+        return
+    try:
+        domain = str(backend.strategy.get_setting("SESSION_COOKIE_DOMAIN") or "")
+    except (AttributeError, KeyError):
+        domain = ""
+    if not domain or not all(covers(domain, name) for name in hosts):
         _LOG.warning(
             "A login began at %r and comes back to %s, as %s says; a browser keeps a session for each host, so the "
             "login will not be under way there. Let people open %s, or let the proxy pass on the Host header.",
@@ -61,13 +68,6 @@ def note_another_host(backend: LoginBackend[Any, Any]) -> None:
             backend.full_name("CALLBACK_ORIGIN"),
             origin,
         )
-
-
-def _cookie_domain(backend: LoginBackend[Any, Any]) -> str:
-    try:
-        return str(backend.strategy.get_setting("SESSION_COOKIE_DOMAIN") or "")
-    except (AttributeError, KeyError):
-        return ""
 
 
 class CookieSettings(NamedTuple):
@@ -117,8 +117,3 @@ def covers(domain: str, host: str) -> bool:
     """Return whether the browser sends a cookie of *domain* to *host* (RFC 6265, section 5.1.3)."""
     name = domain.lower().lstrip(".")
     return host == name or host.endswith(f".{name}")
-
-
-def is_shared(domain: str, *hosts: str) -> bool:
-    """Return whether all *hosts* get the same cookie: they are one, or have the *domain* of the cookie."""
-    return len(set(hosts)) == 1 or (bool(domain) and all(covers(domain, host) for host in hosts))

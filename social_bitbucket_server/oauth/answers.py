@@ -169,16 +169,14 @@ def _raise_oauth2_error(answer: Answer) -> None:
     except BitbucketServerError:
         return
     if isinstance(document, dict) and type(document.get("error")) is str:
-        raise _oauth2_problem(document["error"], _TOKEN_CALL_PROBLEMS, answer.status)
+        raise oauth2_problem(document["error"], _TOKEN_CALL_PROBLEMS, answer.status)
 
 
-def oauth2_problem(error: str) -> BitbucketServerError:
-    """Return the problem that an ``error`` of OAuth 2 in a callback stands for. ``access_denied`` is the person's
-    answer, and left to the caller."""
-    return _oauth2_problem(error, _OAUTH2_PROBLEMS)
-
-
-def _oauth2_problem(error: str, problems: Mapping[str, Code], status_code: int | None = None) -> BitbucketServerError:
+def oauth2_problem(
+    error: str, problems: Mapping[str, Code] = _OAUTH2_PROBLEMS, status_code: int | None = None
+) -> BitbucketServerError:
+    """Return the one of *problems* that an ``error`` of OAuth 2 stands for, in a callback unless it came with a status.
+    ``access_denied`` is the person's answer, and left to the caller."""
     provider_code = error if error in OAUTH2_ERRORS else "other"
     return _reported(problems.get(provider_code, Code.OAUTH_PROBLEM), provider_code, status_code)
 
@@ -261,9 +259,8 @@ def _raise_for_status(
         raise interception(answer, claim)
     if status == 401 and not answer.body and is_asked_as_a_person:
         raise BitbucketServerError(Code.ACCOUNT_NOT_ADMITTED, status_code=status)
-    if 500 <= status < 600:
-        raise BitbucketServerError(Code.SERVER_ERROR, f"It answered with status {status}.", status_code=status)
-    raise BitbucketServerError(Code.REQUEST_REFUSED, f"It answered with status {status}.", status_code=status)
+    code = Code.SERVER_ERROR if 500 <= status < 600 else Code.REQUEST_REFUSED
+    raise BitbucketServerError(code, f"It answered with status {status}.", status_code=status)
 
 
 def _raise_refusal(answer: Answer) -> None:

@@ -57,23 +57,22 @@ class Sender:
 
         Raises ``connection_failed`` if the open one went stale with a POST of REST; also the conversation's problems.
         """
-        try:
-            return self._attempt(request, authorize, fresh)
-        except ConnectionWentStale:
-            # The server may have carried out a POST of REST.
-            if request.method == "POST" and request.content_type == JSON:
-                raise
-        return self._attempt(request, authorize, fresh=True)
-
-    def _attempt(self, request: Request, authorize: Callable[[], str] | None, fresh: bool) -> Answer:
-        return default_transport().send(
-            request.method,
-            request.url,
-            request.headers | ({"Authorization": authorize()} if authorize else {}),
-            body=request.body,
-            route=self._route,
-            timeout=self._timeout,
-            limit=request.limit,
-            fresh=fresh,
-            budget=self._budget,
-        )
+        is_again = False
+        while True:
+            try:
+                return default_transport().send(
+                    request.method,
+                    request.url,
+                    request.headers | ({"Authorization": authorize()} if authorize else {}),
+                    body=request.body,
+                    route=self._route,
+                    timeout=self._timeout,
+                    limit=request.limit,
+                    fresh=fresh or is_again,
+                    budget=self._budget,
+                )
+            except ConnectionWentStale:
+                # The server may have carried out a POST of REST.
+                if is_again or (request.method == "POST" and request.content_type == JSON):
+                    raise
+                is_again = True
