@@ -26,9 +26,6 @@ TRIES = 3
 LONGEST_WAIT = 30
 """Seconds to wait before another try. If the server asks for more, ``rate_limited`` is raised instead."""
 
-_SECONDS_TO_STORE = 1
-"""How long another process may take to store a token that it has renewed."""
-
 _USUAL_WAIT = 5
 # Percent-encoding in capitals, as it is sent and signed.
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2})+)+/?")
@@ -196,6 +193,6 @@ class RestClient:
         expected *soon*, the other process may still be about to store it."""
         known, self._token = self._token, self._store.load()
         if self._token == known and soon:
-            self._sleep(_SECONDS_TO_STORE)
+            self._sleep(1)
             self._token = self._store.load()
         return self._token != known

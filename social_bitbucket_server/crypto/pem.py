@@ -59,11 +59,6 @@ _KINDS = (
     (ed448.Ed448PrivateKey, "It is an Ed448 key."),
     (dsa.DSAPrivateKey, "It is a DSA key."),
 )
-_CODES = {
-    pasted.Kind.CONTAINER: Code.PRIVATE_KEY_IN_CONTAINER,
-    pasted.Kind.PATH: Code.PRIVATE_KEY_IS_PATH,
-    pasted.Kind.PLACEHOLDER: Code.PRIVATE_KEY_NOT_FILLED_IN,
-}
 
 
 def read_private(given: str | bytes, passphrase: str | None) -> rsa.RSAPrivateKey:
@@ -83,7 +78,7 @@ def read_private(given: str | bytes, passphrase: str | None) -> rsa.RSAPrivateKe
     if problem.code in _VAGUE:
         named = pasted.named(given, text)
         if named is not None:
-            raise BitbucketServerError(_CODES[named[0]], named[1])
+            raise BitbucketServerError(*named)
     raise problem
 
 

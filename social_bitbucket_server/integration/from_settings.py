@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from social_core.backends.base import BaseAuth
@@ -24,10 +24,6 @@ from .integration import Integration, OAuth2Integration
 from .roles import Roles
 from .server import Server
 from .server_url import OPERATOR_RULES, BaseURLRules, ConnectTo, ServerURL
-
-if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
-
 
 _IntegrationT = TypeVar("_IntegrationT")
 
@@ -306,7 +302,7 @@ def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any
         )
 
 
-def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> Mapping[str, Any]:
+def _checked_fields(given: Mapping[str, Any], known: frozenset[str], required: tuple[str, ...]) -> Mapping[str, Any]:
     """Return the fields *given*, those in :data:`_TEXTS` without white space around them."""
     if not isinstance(given, Mapping):
         raise _invalid("", "An integration is a mapping of fields.")
