@@ -165,36 +165,34 @@ def _hint(wanted: str, settings: Mapping[str, Any]) -> str:
 
 
 def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:
+    def check(name: str, read: Callable[[], object]) -> Iterator[tuple[str, str]]:
+        return _problems(read, lambda _: settings.name(name))
+
     for name in ("CONNECT_LOGGED_IN", "REVOKE_AT_LOGOUT", "STORE_ACCESS_TOKEN"):
         if isinstance(settings.get(name), str):
             full_name = settings.name(name)
             yield Code.SETTING_INVALID, f"Correct {full_name}: It is a text; write True or False, without quotes."
     listener = settings.get("ON_EVENT")
     if listener and (depth >= Depth.PATHS or not isinstance(listener, str)):
-        yield from _problems(lambda: listener_of(listener), lambda _: settings.name("ON_EVENT"))
+        yield from check("ON_EVENT", lambda: listener_of(listener))
     if settings.get("STORE_ACCESS_TOKEN") and settings.get("KEY_RING") and depth >= Depth.VALUES:
-        yield from _problems(lambda: KeyRing.parse(settings.get("KEY_RING")), lambda _: settings.name("KEY_RING"))
+        yield from check("KEY_RING", lambda: KeyRing.parse(settings.get("KEY_RING")))
     if settings.get("INTEGRATIONS"):
         yield from _of_many(settings, depth)
     else:
         yield from _of_one(settings, everything, depth)
-    yield from _problems(
-        lambda: read_carry_over(settings.get("CARRY_OVER"), has_single_server=not settings.get("INTEGRATIONS")),
-        lambda _: settings.name("CARRY_OVER"),
-    )
-    if settings.get("CARRY_OVER") and _CARRY_OVER_STEP not in (settings.get("PIPELINE") or ()):
+    rules, is_single = settings.get("CARRY_OVER"), not settings.get("INTEGRATIONS")
+    yield from check("CARRY_OVER", lambda: read_carry_over(rules, has_single_server=is_single))
+    if rules and _CARRY_OVER_STEP not in (settings.get("PIPELINE") or ()):
         pipeline, setting = settings.own_name("PIPELINE"), settings.name("CARRY_OVER")
         why = f"because without it {setting} has no effect"
         yield Code.SETTING_INVALID, f"Add {_CARRY_OVER_STEP} to {pipeline}, after social_user, {why}."
     conditions = ("ALLOW_GROUPS", "ALLOW_PROJECTS", "ALLOW_REPOSITORIES")
     yield from _problems(
-        lambda: Admission.read(*map(settings.get, conditions)),
-        lambda field: settings.name(field.upper()),
+        lambda: Admission.read(*map(settings.get, conditions)), lambda field: settings.name(field.upper())
     )
-    yield from _problems(lambda: _check_roles(settings, conditions), lambda _: settings.name("ROLES"))
-    yield from _problems(
-        lambda: read_role_names(settings.get("ORGANIZATION_ROLES")), lambda _: settings.name("ORGANIZATION_ROLES")
-    )
+    yield from check("ROLES", lambda: _check_roles(settings, conditions))
+    yield from check("ORGANIZATION_ROLES", lambda: read_role_names(settings.get("ORGANIZATION_ROLES")))
 
 
 def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:

@@ -422,8 +422,11 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Return the profile and the roles to keep. With ``…_STORE_ACCESS_TOKEN`` it holds the access token as a sealed
         record, and the id of the token's integration. Otherwise nothing is kept of the token."""
         data = super().extra_data(user, uid, response, details, pipeline_kwargs)
+        kept = {name: value for name, value in data.items() if name not in {"access_token", "token_type"}}
+        if EXTRA_DATA_KEY in response:
+            kept |= {EXTRA_DATA_KEY: response[EXTRA_DATA_KEY], "integration": response["integration"]}
         # Always there, so that a login also takes away roles that were given before.
-        return stored_tokens.only_sealed(data, response) | {ROLES_KEY: response.get("roles") or []}
+        return kept | {ROLES_KEY: response.get("roles") or []}
 
     # Calling Bitbucket after the login
 

@@ -55,10 +55,7 @@ def note_another_host(backend: LoginBackend[Any, Any]) -> None:
     hosts = {host_of(str(origin)), host_of(str(host))}
     if not origin or len(hosts) == 1:
         return
-    try:
-        domain = str(backend.strategy.get_setting("SESSION_COOKIE_DOMAIN") or "")
-    except (AttributeError, KeyError):
-        domain = ""
+    domain = _cookie_domain(backend)
     if not domain or not all(covers(domain, name) for name in hosts):
         _LOG.warning(
             "A login began at %r and comes back to %s, as %s says; a browser keeps a session for each host, so the "
@@ -68,6 +65,13 @@ def note_another_host(backend: LoginBackend[Any, Any]) -> None:
             backend.full_name("CALLBACK_ORIGIN"),
             origin,
         )
+
+
+def _cookie_domain(backend: LoginBackend[Any, Any]) -> str:
+    try:
+        return str(backend.strategy.get_setting("SESSION_COOKIE_DOMAIN") or "")
+    except (AttributeError, KeyError):
+        return ""
 
 
 class CookieSettings(NamedTuple):

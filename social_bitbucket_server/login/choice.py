@@ -28,11 +28,8 @@ def chosen_id(backend: LoginBackend[Any, Any]) -> str:
 
 def chosen(backend: LoginBackend[Any, IntegrationT], *, has_own_look_up: bool) -> IntegrationT:
     """Return the integration that the request is about. *has_own_look_up*: the application overrides the look-up, and
-    needs no setting for it.
-
-    Raises ``setting_missing``, ``integration_missing``, ``integration_unknown``, and the problems of a bad
-    configuration.
-    """
+    needs no setting for it; otherwise raises ``setting_missing``. For the rest see
+    :meth:`.LoginBackend.chosen_integration`."""
     if backend.has_single_server:
         return backend.single_integration()
     if backend.setting("INTEGRATIONS") is None and not has_own_look_up:

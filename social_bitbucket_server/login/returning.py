@@ -11,9 +11,9 @@ from social_core.storage import UserProtocol
 
 from ..crypto import Secret
 from ..integration import Admission, Roles
-from ..oauth import AccessToken, admit
+from ..oauth import AccessToken
 from ..problems import BitbucketServerError, Code
-from ..transport import CALLBACK, Budget
+from ..transport import CALLBACK, Budget, default_transport
 from .choice import IntegrationT, chosen_id
 from .digests import binding_of, configuration_of
 from .logged_in_person import id_of
@@ -109,7 +109,8 @@ def finish_login(
     roles = roles_at(backend, integration, admission)
     budget = backend.budget(integration, CALLBACK)
     try:
-        admit(integration, budget)
+        server = integration.server
+        default_transport().admit(server.url.origin, server.route_for(integration.id), budget)
         begun, configuration, pending = _take_out(backend, callback.token, integration, admission, user)
         return ReturnedLogin(begun, admission, roles, configuration, budget, pending.intent), pending
     except BaseException:

@@ -60,16 +60,6 @@ def sealed_token(
     return stored.seal(key_ring_of(backend), integration, uid)
 
 
-def only_sealed(data: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
-    """Return *data*, which an identity keeps, without any token but the sealed one in *response*, if there is one. It
-    comes with the id of its integration."""
-    tokens = {"access_token", "token_type"}
-    kept = {name: value for name, value in data.items() if name not in tokens}
-    if EXTRA_DATA_KEY in response:
-        kept |= {EXTRA_DATA_KEY: response[EXTRA_DATA_KEY], "integration": response["integration"]}
-    return kept
-
-
 def rest_client(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: Callable[[float], None]) -> RestClient:
     """Do what :meth:`.LoginBackend.rest_client` says."""
     integration = _integration_of(backend, identity)

@@ -81,7 +81,7 @@ class _CheckedConnection:
         exchange.has_connected = True
         host, port, policy = self.host, self.port, None
         if self.proxy is None:
-            host, port = exchange.destination(host, port)
+            host, port = exchange.route.connect_to or (host, port)
             policy = exchange.route.policy
         try:
             addresses = exchange.look_up(host, policy)

@@ -94,10 +94,6 @@ class Exchange:
         """Call *block* with the seconds that it may wait, as :meth:`.Budget.wait` does."""
         return self._budget.wait(block, self._deadline, lag)
 
-    def destination(self, host: str, port: int) -> tuple[str, int]:
-        """Return where a connection for *host* and *port* goes."""
-        return self.route.connect_to or (host, port)
-
     def look_up(self, host: str, policy: AddressPolicy | None) -> list[Address]:
         """Return the addresses of *host*. Raises OSError."""
         deadline = min(self._deadline, self._budget.deadline(reaching.RESOLVER_SECONDS))

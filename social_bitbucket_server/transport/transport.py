@@ -252,7 +252,7 @@ def _checked_address(url: str, exchange: Exchange) -> Address:
             "up itself. Use https://, or no proxy for this server.",
             parameter="proxies",
         )
-    host, _ = exchange.destination(urlsplit(url).hostname or "", 0)
+    host, _ = exchange.route.connect_to or (urlsplit(url).hostname or "", 0)
     addresses = exchange.look_up(host, exchange.route.policy)
     return min(addresses, key=lambda address: address.version)
 

@@ -89,7 +89,7 @@ _MUTANTS = (
     Mutant(
         "the addresses of the URL's host are checked where connections go to another one through a proxy",
         _TRANSPORT,
-        'host, _ = exchange.destination(urlsplit(url).hostname or "", 0)',
+        'host, _ = exchange.route.connect_to or (urlsplit(url).hostname or "", 0)',
         'host = urlsplit(url).hostname or ""',
     ),
     Mutant(
