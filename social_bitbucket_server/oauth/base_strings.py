@@ -6,7 +6,6 @@ the address that its container saw. Where both agree, the key is another one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -110,26 +109,20 @@ def explain(ours: str, theirs: str, *, key_fingerprint: str) -> Explanation:
         return Explanation(
             Cause.UNKNOWN, "The server did not say what it made of the request, so only guesses are possible.", ()
         )
-    parts = _parts(mine, other)
+    values, other_values = mine._values(), other._values()
+    parts = (
+        Part("method", mine.method, other.method),
+        Part("scheme", mine.scheme, other.scheme),
+        Part("host", mine.host, other.host),
+        Part("port", str(mine.port), str(other.port)),
+        Part("path", mine.path, other.path),
+        *(_masked(name, values.get(name), other_values.get(name)) for name in sorted(values.keys() | other_values)),
+    )
     cause, conclusion = _conclude(mine, other, [part for part in parts if not part.agrees], key_fingerprint)
     return Explanation(cause, conclusion, parts)
 
 
-def _parts(ours: BaseString, theirs: BaseString) -> tuple[Part, ...]:
-    address = [
-        Part("method", ours.method, theirs.method),
-        Part("scheme", ours.scheme, theirs.scheme),
-        Part("host", ours.host, theirs.host),
-        Part("port", str(ours.port), str(theirs.port)),
-        Part("path", ours.path, theirs.path),
-    ]
-    mine, other = ours._values(), theirs._values()
-    names = sorted(mine.keys() | other.keys())
-    return (*address, *(_masked(name, mine, other) for name in names))
-
-
-def _masked(name: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Part:
-    mine, other = ours.get(name), theirs.get(name)
+def _masked(name: str, mine: str | None, other: str | None) -> Part:
     if name in _SHOWN or not name.startswith("oauth_"):
         return Part(name, "(missing)" if mine is None else mine, "(missing)" if other is None else other)
     if mine == other:
