@@ -175,7 +175,7 @@ def _raise_oauth2_error(answer: Answer) -> None:
 def oauth2_problem(
     error: str, problems: Mapping[str, Code] = _OAUTH2_PROBLEMS, status_code: int | None = None
 ) -> BitbucketServerError:
-    """Return the one of *problems* that an ``error`` of OAuth 2 stands for, in a callback unless it came with a status.
+    """Return the one of *problems* that an ``error`` of OAuth 2 stands for; by default, of those of a callback.
     ``access_denied`` is the person's answer, and left to the caller."""
     provider_code = error if error in OAUTH2_ERRORS else "other"
     return _reported(problems.get(provider_code, Code.OAUTH_PROBLEM), provider_code, status_code)
