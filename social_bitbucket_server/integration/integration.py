@@ -65,7 +65,7 @@ class Integration:
 
     def __post_init__(self) -> None:
         consumer_keys = (known.consumer_key for known in (self, self.pending, self.replaced) if known is not None)
-        _check(self, *(("consumer_key", consumer_key, _CREDENTIAL) for consumer_key in consumer_keys))
+        _check(self, *(("consumer_key", consumer_key) for consumer_key in consumer_keys))
 
     @property
     def fingerprint(self) -> str:
@@ -126,8 +126,7 @@ class OAuth2Integration:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))
-        credentials = (("client_id", self.client_id), ("client_secret", self.client_secret))
-        _check(self, *((parameter, value, _CREDENTIAL) for parameter, value in credentials))
+        _check(self, ("client_id", self.client_id), ("client_secret", self.client_secret))
 
     @property
     def fingerprint(self) -> str:
@@ -149,11 +148,11 @@ AnyIntegration: TypeAlias = Integration | OAuth2Integration
 """An integration by either OAuth."""
 
 
-def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern[str]]) -> None:
+def _check(integration: AnyIntegration, *credentials: tuple[str, str]) -> None:
     for parameter, value, pattern in (
         ("id", integration.id, _ID),
         ("namespace", integration.namespace, _NAMESPACE),
-        *credentials,
+        *((parameter, value, _CREDENTIAL) for parameter, value in credentials),
     ):
         words = _ALLOWED.get(parameter, "printable ASCII without spaces, at most 255")
         if not isinstance(value, str) or not pattern.fullmatch(value):

@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_LONGEST = 253
-_HIGHEST_PORT = 65535
 _HOST = re.compile(
     r"(?:(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)|\[(?P<address>[0-9A-Fa-f:.]{2,45})\])"
     r"(?::(?P<port>[0-9]{1,5}))?"
@@ -30,13 +28,13 @@ HEADERS_OF_INVALID_HOST = {
 def is_host(text: str) -> bool:
     """Return whether *text* is a name or an address, with or without a port."""
     match = _HOST.fullmatch(text)
-    if match is None or int(match["port"] or 0) > _HIGHEST_PORT:
+    if match is None or int(match["port"] or 0) > 65535:
         return False
     try:
         if match["address"]:
             ipaddress.IPv6Address(match["address"])
             return True
-        if len(match["name"]) > _LONGEST:
+        if len(match["name"]) > 253:
             return False
         match["name"].encode("ascii").decode("idna")
     except ValueError:  # no IPv6 address, or a label that begins with xn-- and is no Punycode
