@@ -22,7 +22,6 @@ from .host_check import HEADERS_OF_INVALID_HOST as HEADERS_OF_INVALID_HOST
 from .host_check import INVALID_HOST as INVALID_HOST
 from .host_check import HostCheck as HostCheck
 from .host_check import is_host as is_host
-from .identity import of_the_storage as of_the_storage
 from .logged_in_person import primary_key_of as primary_key_of
 from .login_pages import HEADERS_OF_LOGIN_PAGE as HEADERS_OF_LOGIN_PAGE
 from .login_pages import button_label as button_label
