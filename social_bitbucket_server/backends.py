@@ -57,11 +57,9 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
     LOGIN_PARAMETER = "oauth_token"
 
     def configured_integration(self, integration_id: str) -> Integration | None:
-        """Return the integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
         return find_integration(self.setting("INTEGRATIONS") or {}, integration_id, self.full_name("INTEGRATIONS"))
 
     def single_integration(self) -> Integration:
-        """Return the integration for the one server of plain settings."""
         return single_integration(self.setting, self.full_name)
 
     def client(self, integration: Integration) -> Client:
@@ -168,13 +166,10 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
     LOGIN_PARAMETER = "state"
 
     def configured_integration(self, integration_id: str) -> OAuth2Integration | None:
-        """Return the integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
-        return find_oauth2_integration(
-            self.setting("INTEGRATIONS") or {}, integration_id, self.full_name("INTEGRATIONS")
-        )
+        configured = self.setting("INTEGRATIONS") or {}
+        return find_oauth2_integration(configured, integration_id, self.full_name("INTEGRATIONS"))
 
     def single_integration(self) -> OAuth2Integration:
-        """Return the integration for the one server of plain settings."""
         return single_oauth2_integration(self.setting, self.full_name)
 
     def client(self, integration: OAuth2Integration) -> OAuth2Client:

@@ -123,9 +123,13 @@ def _fitting(strategy: BaseStrategy[object], details: dict[str, Any], backend: B
 
 
 def _identity_by_other_oauth(backend: LoginBackend[Any, Any], uid: str, integration_id: str) -> UserMixin | None:
-    other = _other_backend(backend)
-    if other is None:
+    try:
+        other_class = configured_backend(backend.strategy.get_backends(), _OTHER.get(backend.name, ""))
+    except AuthConfigurationError:  # the application does not use it
         return None
+    if not issubclass(other_class, LoginBackend):
+        return None
+    other = other_class(backend.strategy)
     try:
         space = backend.identity_space(integration_id)
         if space is None or space != other.identity_space(integration_id):
@@ -133,12 +137,3 @@ def _identity_by_other_oauth(backend: LoginBackend[Any, Any], uid: str, integrat
     except BitbucketServerError as error:
         raise error.as_social_error(backend, "pipeline") from None
     return cast("UserMixin | None", backend.strategy.storage.user.get_social_auth(other.name, uid))
-
-
-def _other_backend(backend: LoginBackend[Any, Any]) -> LoginBackend[Any, Any] | None:
-    """Return the backend of the other OAuth, or ``None`` if the application does not use it."""
-    try:
-        other = configured_backend(backend.strategy.get_backends(), _OTHER.get(backend.name, ""))
-    except AuthConfigurationError:
-        return None
-    return other(backend.strategy) if issubclass(other, LoginBackend) else None

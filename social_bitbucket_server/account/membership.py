@@ -40,19 +40,18 @@ class Membership:
         ``identity_of_another`` and the problems of the conversation.
         """
         if (kind, name) not in self._answers:
-            is_about_group = kind is Kind.GROUP
-            answer = self._is_in(name) if is_about_group else self._may(kind, *kind.parts(name))
+            about, permission = kind.parts(name)
+            if kind is Kind.GROUP:
+                answer = self._is_in(name)
+            else:
+                if (kind, about) not in self._records:
+                    self._records[kind, about] = _visible(self._person, kind, about)
+                record = self._records[kind, about]
+                # Without a permission, the person must only see it.
+                answer = record is not None and (not permission or _has(self._person, kind, about, permission, record))
             refuse_another(self._person, self._profile.id)
             self._answers[kind, name] = answer
         return self._answers[kind, name]
-
-    def _may(self, kind: Kind, name: str, permission: str) -> bool:
-        """Return whether the person has *permission* on the project or repository called *name*; if it is empty,
-        whether they can see it."""
-        if (kind, name) not in self._records:
-            self._records[kind, name] = _visible(self._person, kind, name)
-        record = self._records[kind, name]
-        return record is not None and (not permission or _has(self._person, kind, name, permission, record))
 
     def _is_in(self, group: str) -> bool | None:
         is_member = _is_among(self._person, self._profile, group) if self._tells_groups else None
@@ -141,7 +140,6 @@ def _has(person: Person, kind: Kind, name: str, permission: str, record: Mapping
 
 
 def _is_it(record: Mapping[str, Any], kind: Kind, name: str) -> bool:
-    """Return whether *record* is the project or repository called *name*."""
     if kind is Kind.PROJECT:
         return _is_called(record.get("key"), name)
     key, _, slug = name.partition("/")

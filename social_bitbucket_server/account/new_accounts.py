@@ -21,8 +21,13 @@ def fitting(details: Mapping[str, Any], user_storage: Any, attributes: Mapping[s
     setting ``USER_FIELD_MAPPING`` does.
     """
     fitted = dict(details)
+    own_length = getattr(user_storage, "column_length", None)
     for name in (*_NAMES, "email"):
-        length = _length(user_storage, attributes.get(name, name))
+        attribute = attributes.get(name, name)
+        if own_length is not None:
+            length: int | None = own_length(attribute)
+        else:
+            length = getattr(_django_field(user_storage.user_model(), attribute), "max_length", None)
         value = fitted.get(name)
         if length is not None and isinstance(value, str) and len(value) > length:
             fitted[name] = value[:length].rstrip() if name in _NAMES else None
@@ -56,16 +61,7 @@ def refused_column(error: BaseException) -> str:
     return str(named or (match and match[match.lastgroup or 0]) or "")
 
 
-def _length(user_storage: Any, attribute: str) -> int | None:
-    own = getattr(user_storage, "column_length", None)
-    if own is not None:
-        length: int | None = own(attribute)
-        return length
-    return getattr(_django_field(user_storage.user_model(), attribute), "max_length", None)
-
-
 def _django_field(model: Any, name: str) -> Any:
-    """Return the field *name* of a model of Django's, or ``None``."""
     meta = getattr(model, "_meta", None)
     fields = getattr(meta, "fields", ())
     return next((field for field in fields if field.name == name), None)

@@ -129,12 +129,9 @@ def give_back_identities(identities: Identities[IdentityT], place: Place, *, app
             outcome = Outcome.CARRIED_OVER
         moves.append(Move(row, outcome, origin.uid if outcome is Outcome.CARRIED_OVER else ""))
         if apply and outcome is Outcome.CARRIED_OVER:
-            identities.write(row, **asdict(origin), extra_data=_without_origin(row))
+            kept = {name: value for name, value in without_tokens(row).items() if name != ORIGIN}
+            identities.write(row, **asdict(origin), extra_data=kept)
     return moves
-
-
-def _without_origin(identity: Identity) -> dict[str, Any]:
-    return {name: value for name, value in without_tokens(identity).items() if name != ORIGIN}
 
 
 def _against_server(older: Identity, rule: CarryOver, server: ServerURL) -> Outcome | None:

@@ -95,22 +95,17 @@ def _authenticated_names(person: Person) -> tuple[list[str], bool]:
     if len(names) > 1:
         raise _identity_invalid("It named more than one person.")
     if names:
-        return _readings(names[0]), True
+        # Percent-encoding keeps a plus, and a form's encoding writes a space as one, so a header with a plus has two
+        # readings. Headers come as Latin-1 text, whatever their bytes are.
+        encodings = dict.fromkeys((names[0].replace("+", " "), names[0]))
+        try:
+            return [_user_name(unquote_to_bytes(encoded.encode("latin-1")).decode()) for encoded in encodings], True
+        except UnicodeDecodeError:
+            raise _identity_invalid("The name is not encoded as UTF-8.") from None
     name = person.text(person.server_url.whoami)
     if not name:
         raise BitbucketServerError(Code.IDENTITY_MISSING, claim="X-AUSERNAME")
     return [_user_name(name)], False
-
-
-def _readings(header: str) -> list[str]:
-    """Return the names that X-AUSERNAME may stand for. Percent-encoding keeps a plus, and a form's encoding writes a
-    space as one, so a header with a plus has two readings."""
-    # Headers come as Latin-1 text, whatever their bytes are.
-    encodings = dict.fromkeys((header.replace("+", " "), header))
-    try:
-        return [_user_name(unquote_to_bytes(encoded.encode("latin-1")).decode()) for encoded in encodings]
-    except UnicodeDecodeError:
-        raise _identity_invalid("The name is not encoded as UTF-8.") from None
 
 
 def _user_name(name: str) -> str:
@@ -128,16 +123,10 @@ def _record(person: Person, names: list[str]) -> Mapping[str, Any]:
     decides, so that two people with almost the same name can both log in."""
     records = [record for name in names for record in _records(person, name)]
     if len(records) > 1 and person.ids:
-        records = [record for record in records if _number(record) in person.ids]
+        records = [record for record in records if type(record.get("id")) is int and str(record["id"]) in person.ids]
     if len(records) != 1:
         raise _not_found(f"{len(records) or 'No'} users have this name.")
     return records[0]
-
-
-def _number(record: Mapping[str, Any]) -> str | None:
-    """Return the id of *record* as a header has it, or ``None`` if it is no number."""
-    user_id = record.get("id")
-    return str(user_id) if type(user_id) is int else None
 
 
 def _records(person: Person, name: str) -> list[Mapping[str, Any]]:

@@ -13,8 +13,7 @@ from ..integration import AnyIntegration
 from ..oauth import Person, PersonalClient, Request, read_document, refuse_oauth_problem
 from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, Answer, Budget, Limits, Method, default_transport
-from .renewal import CurrentToken
-from .tokens import TokenStore
+from .tokens import IdentityToken, StoredToken
 
 _ReadT = TypeVar("_ReadT")
 
@@ -50,14 +49,15 @@ class RestClient:
     def __init__(
         self,
         client: PersonalClient,
-        store: TokenStore,
+        store: IdentityToken,
         *,
         sleep: Callable[[float], None] = time.sleep,
         limits: Limits | None = None,
         budget: Budget | None = None,
     ) -> None:
         self._client = client
-        self._token = CurrentToken(store, sleep)
+        self._store = store
+        self._token = store.load()
         self._sleep = sleep
         self._limits = limits
         self._shared_budget = budget
@@ -97,7 +97,11 @@ class RestClient:
 
     def as_person(self) -> Person:
         """Return what asks the server as this person by absolute addresses. Its answers may have 64 KiB."""
-        return Person(self.integration, self._answer)
+
+        def ask(url: str, accept: str) -> Answer:
+            return self._ask(refuse_oauth_problem, Request("GET", url, DOCUMENT_LIMIT, accept))
+
+        return Person(self.integration, ask)
 
     @property
     def integration(self) -> AnyIntegration:
@@ -117,41 +121,78 @@ class RestClient:
             raise ValueError("A path begins with a slash, is percent-encoded in capitals, and has no query or dots.")
         plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         body = None if document is None else json.dumps(document)
-        return self._ask(
-            read_document, Request(method, self.integration.server.url.join(path, **plain), LIMIT, body=body)
-        )
-
-    def _answer(self, url: str, accept: str) -> Answer:
-        return self._ask(refuse_oauth_problem, Request("GET", url, DOCUMENT_LIMIT, accept))
+        url = self.integration.server.url.join(path, **plain)
+        return self._ask(read_document, Request(method, url, LIMIT, body=body))
 
     def _ask(self, read: Callable[[Answer], _ReadT], request: Request) -> _ReadT:
         """Send *request*, and return what *read* makes of the answer. *read* raises the problem of the token if the
         answer reports one, so that the request is sent again with a renewed token."""
-        with self._budget() as budget:
+        step: AbstractContextManager[Budget]
+        if self._shared_budget is None:
+            step = default_transport().begin_step(self.integration.tenant, self._limits)
+        else:
+            step = nullcontext(self._shared_budget)
+        with step as budget:
             client = self._client.within(budget)
+            try:
+                return self._with_token(client, lambda: read(self._unlimited(client, request, budget)))
+            except BitbucketServerError as error:
+                if error.code != Code.TOKEN_REJECTED:
+                    raise
+                # The server accepted the token once, so it was revoked since.
+                problem = BitbucketServerError(
+                    Code.TOKEN_REVOKED, provider_code=error.provider_code, status_code=error.status_code
+                )
+            raise problem
 
-            def send() -> Answer:
-                return client.request(request, self._token.access_token())
-
-            return self._token.use(client, lambda: read(self._unlimited(send, budget)))
-
-    def _budget(self) -> AbstractContextManager[Budget]:
-        if self._shared_budget is not None:
-            return nullcontext(self._shared_budget)
-        return default_transport().begin_step(self.integration.tenant, self._limits)
-
-    def _unlimited(self, send: Callable[[], Answer], budget: Budget) -> Answer:
-        """Return the answer that *send* gets. It is called again after the pauses that the server asks for."""
+    def _unlimited(self, client: PersonalClient, request: Request, budget: Budget) -> Answer:
+        """Return the answer to *request*, which is sent again after the pauses that the server asks for."""
         for _ in range(TRIES - 1):
-            answer = send()
+            answer = client.request(request, self._token.access_token())
             if answer.status != 429:
                 return answer
-            wait = _seconds_to_wait(answer)
+            text = answer.headers.get("Retry-After", "")
+            wait = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _USUAL_WAIT
             if wait > LONGEST_WAIT or not budget.pause(wait, self._sleep):
                 return answer
-        return send()
+        return client.request(request, self._token.access_token())
 
+    def _with_token(self, client: PersonalClient, call: Callable[[], _ReadT]) -> _ReadT:
+        """Return what *call* returns, which asks with the token. If the server says that the token has ended or is not
+        known, *call* is called once more with a newer token. *client* renews it.
 
-def _seconds_to_wait(answer: Answer) -> int:
-    text = answer.headers.get("Retry-After", "")
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _USUAL_WAIT
+        Raises ``token_expired`` for a token that cannot be renewed, and ``token_rejected``.
+        """
+        if self._token.is_over:
+            self._renew(client)
+        try:
+            return call()
+        except BitbucketServerError as error:
+            has_ended = error.code == Code.TOKEN_EXPIRED
+            is_rejected = error.code == Code.TOKEN_REJECTED
+            if not has_ended and not (is_rejected and self._is_replaced(soon=self._token.is_over)):
+                raise
+        if has_ended:
+            self._renew(client)
+        return call()
+
+    def _renew(self, client: PersonalClient) -> None:
+        if not self._token.is_renewable:
+            raise BitbucketServerError(Code.TOKEN_EXPIRED)
+        try:
+            renewed = client.renew(self._token.access_token())
+        except BitbucketServerError as error:
+            if error.code == Code.TOKEN_REJECTED and self._is_replaced(soon=True):
+                return
+            raise
+        self._token = StoredToken.granted(renewed, client.integration, self._token.scope)
+        self._store.keep(self._token)
+
+    def _is_replaced(self, *, soon: bool) -> bool:
+        """Return whether another process has renewed the token meanwhile, and take its token over. If that is to be
+        expected *soon*, the other process may still be about to store it."""
+        known, self._token = self._token, self._store.load()
+        if self._token == known and soon:
+            self._sleep(1)
+            self._token = self._store.load()
+        return self._token != known

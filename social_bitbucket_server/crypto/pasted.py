@@ -10,23 +10,16 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import zip_longest
 from typing import TypeVar
 from urllib.parse import unquote, unquote_plus
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 _T = TypeVar("_T")
 
 LONGEST = 64 * 1024
 """Characters or bytes that are read."""
-
-_LONGEST_PATH = 300
-"""Characters of a path that is shown. The shortest key is longer."""
-
-_DEEPEST = 3
-"""How often one wrapping may be inside another."""
 
 # Word processors turn hyphens into dashes, and a careless selection loses some. The repetitions are bounded, so that
 # no text makes the search slow.
@@ -56,14 +49,6 @@ class Block:
     body: str | None = field(repr=False)
 
 
-class Kind(StrEnum):
-    """The kind of a pasted text that holds nothing to read."""
-
-    CONTAINER = "container"
-    PATH = "path"
-    PLACEHOLDER = "placeholder"
-
-
 def as_text(text: str | bytes) -> str:
     """Return what was given as text in which newlines are newlines."""
     return _LITERAL_NEWLINE.sub("\n", text if isinstance(text, str) else _decode_text(text))
@@ -82,9 +67,10 @@ def _decode_text(data: bytes) -> str:
         return base64.b64encode(data).decode("ascii")  # DER
 
 
-def unwrapped(text: str, depth: int = _DEEPEST) -> Iterator[str]:
+def unwrapped(text: str, depth: int = 3) -> Iterator[str]:
     """Yield *text*, and then what it may be a wrapping of: percent-encoding, newlines that lost their backslash, and
-    base64 in it, such as the values of a Kubernetes Secret or of a variable."""
+    base64 in it, such as the values of a Kubernetes Secret or of a variable. *depth*: how often one wrapping may be
+    inside another."""
     yield text
     if depth == 0:
         return
@@ -153,7 +139,8 @@ def path_to_show(path: object) -> str:
     """Return *path* for a message. A text that is too long, or has several lines, may be a secret in the place of a
     path: nothing of it is shown."""
     text = str(path)
-    is_path = len(text) <= _LONGEST_PATH and text.isprintable() and "-----" not in text
+    # The shortest key is longer.
+    is_path = len(text) <= 300 and text.isprintable() and "-----" not in text
     return text if is_path else "What was given as a path"
 
 
@@ -209,27 +196,30 @@ _PATH = re.compile(
 )
 
 
-def named(given: str | bytes, text: str) -> tuple[Kind, str] | None:
-    """Return what *given*, which is *text*, is or wraps instead of something to read, and a sentence about it; or
-    ``None``."""
+def named(given: str | bytes, text: str) -> tuple[Code, str] | None:
+    """Return the problem of *given*, which is *text*, in the place of a private key, and a sentence about what it is or
+    wraps instead of something to read; or ``None``."""
     return _named(given, text) or next(filter(None, (_named(inner, inner) for inner in unwrapped(text))), None)
 
 
-def _named(given: str | bytes, text: str) -> tuple[Kind, str] | None:
+def _named(given: str | bytes, text: str) -> tuple[Code, str] | None:
     data = given if isinstance(given, bytes) else decode_base64(text) or b""
     if data.startswith(_JAVA_KEYSTORES):
         command = "'keytool -importkeystore -srckeystore FILE -destkeystore FILE.p12 -deststoretype PKCS12'"
-        return Kind.CONTAINER, f"It is a Java keystore. Convert it with {command} and then {_TO_PEM}."
+        return Code.PRIVATE_KEY_IN_CONTAINER, f"It is a Java keystore. Convert it with {command} and then {_TO_PEM}."
     if _PKCS12.match(data):
-        return Kind.CONTAINER, f"It is PKCS#12, a file whose name ends with .p12 or .pfx. Convert it with {_TO_PEM}."
+        return (
+            Code.PRIVATE_KEY_IN_CONTAINER,
+            f"It is PKCS#12, a file whose name ends with .p12 or .pfx. Convert it with {_TO_PEM}.",
+        )
     for pattern, what, command in _CONTAINERS:
         if pattern.match(text):
-            return Kind.CONTAINER, f"{what}. Run {command}."
+            return Code.PRIVATE_KEY_IN_CONTAINER, f"{what}. Run {command}."
     # Without what may stand around it: patterns for white space on both sides would be slow with much of it.
     bare = text.strip().strip("\"'").strip()
     # Base64 has slashes, too, but no path is as long as a key.
     if len(bare) < 300 and _PATH.fullmatch(bare):
-        return Kind.PATH, "It is the path of a file, not what the file holds."
+        return Code.PRIVATE_KEY_IS_PATH, "It is the path of a file, not what the file holds."
     if _PLACEHOLDER.fullmatch(bare):
-        return Kind.PLACEHOLDER, "It is a placeholder or a reference that nothing replaced."
+        return Code.PRIVATE_KEY_NOT_FILLED_IN, "It is a placeholder or a reference that nothing replaced."
     return None

@@ -1,4 +1,5 @@
-"""RSA keys as people paste them: PEM with whatever happened to it, its wrappings, JWK, XML, and other kinds of keys.
+"""RSA keys as people paste them: PEM with whatever happened to it, its wrappings, JWK (RFC 7517), .NET's XML, and other
+kinds of keys.
 
 What people paste instead of a key is named. :mod:`.pasted` takes wrappings apart.
 """
@@ -6,6 +7,7 @@ What people paste instead of a key is named. :mod:`.pasted` takes wrappings apar
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Iterator
 
@@ -17,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 
 from ..problems import BitbucketServerError, Code
 from . import pasted
-from .rsa_numbers import private_key_of, public_key_of, rsa_numbers
 
 LEAST_BITS = 2048
 """The size of the smallest key that can be read."""
@@ -27,6 +28,18 @@ _TRADITIONAL_ENCRYPTION = re.compile(
     r"\s*Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*(?P<cipher>[A-Z0-9-]+),\s*(?P<iv>[0-9A-Fa-f]+)\s+(?P<body>.*)",
     re.DOTALL,
 )
+_LARGEST_NUMBER = 16384 // 8  # bytes
+_XML = re.compile(r"<(Modulus|Exponent|P|Q|DP|DQ|InverseQ|D)>([A-Za-z0-9+/=\s]{1,8000})</")
+_NAMES_IN_XML = {
+    "Modulus": "n",
+    "Exponent": "e",
+    "D": "d",
+    "P": "p",
+    "Q": "q",
+    "DP": "dp",
+    "DQ": "dq",
+    "InverseQ": "qi",
+}
 _SSH_LINE = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\w{1,20}) AAAA[A-Za-z0-9+/]{20,}={0,2}")
 _RFC4716 = re.compile(
     r"---- BEGIN SSH2 PUBLIC KEY ----\s{1,8}(?:[A-Za-z-]{1,64}:[^\n]*\n)*"
@@ -46,11 +59,6 @@ _KINDS = (
     (ed448.Ed448PrivateKey, "It is an Ed448 key."),
     (dsa.DSAPrivateKey, "It is a DSA key."),
 )
-_CODES = {
-    pasted.Kind.CONTAINER: Code.PRIVATE_KEY_IN_CONTAINER,
-    pasted.Kind.PATH: Code.PRIVATE_KEY_IS_PATH,
-    pasted.Kind.PLACEHOLDER: Code.PRIVATE_KEY_NOT_FILLED_IN,
-}
 
 
 def read_private(given: str | bytes, passphrase: str | None) -> rsa.RSAPrivateKey:
@@ -70,7 +78,7 @@ def read_private(given: str | bytes, passphrase: str | None) -> rsa.RSAPrivateKe
     if problem.code in _VAGUE:
         named = pasted.named(given, text)
         if named is not None:
-            raise BitbucketServerError(_CODES[named[0]], named[1])
+            raise BitbucketServerError(*named)
     raise problem
 
 
@@ -120,9 +128,9 @@ def _private_block(block: pasted.Block, passphrase: str | None) -> PrivateKeyTyp
 def _private_base64(text: str, passphrase: str | None) -> PrivateKeyTypes:
     if _SSH_PUBLIC_KEY.match(text.translate(pasted.NOISE)):
         raise BitbucketServerError(Code.PRIVATE_KEY_IS_PUBLIC)
-    numbers = rsa_numbers(text)
+    numbers = _rsa_numbers(text)
     if numbers is not None:
-        return private_key_of(numbers)
+        return _private_key_of(numbers)
     der = pasted.decode_base64(text)
     if der is None:
         is_part = "PRIVATE KEY" in text or text.translate(pasted.NOISE).strip().startswith(_BASE64_BEGINNINGS)
@@ -242,9 +250,10 @@ def read_public(given: str | bytes) -> rsa.RSAPublicKey:
 
     Raises a problem whose reason names what was given instead.
     """
-    if pasted.is_empty(_checked(given)):
+    text = _checked(given)
+    if pasted.is_empty(text):
         raise _invalid_public_key("It is empty.")
-    return pasted.read_unwrapped(given, _checked(given), _read_public, _invalid_public_key)
+    return pasted.read_unwrapped(given, text, _read_public, _invalid_public_key)
 
 
 def _read_public(text: str) -> rsa.RSAPublicKey:
@@ -260,18 +269,15 @@ def _read_public(text: str) -> rsa.RSAPublicKey:
         raise _invalid_public_key("It belongs to PGP.")
     key = _ssh_public(text) or _public_der(der) or _public_numbers(text)
     if not isinstance(key, rsa.RSAPublicKey):
-        raise _invalid_public_key(_kind_of_public(key))
+        kinds = ((ec.EllipticCurvePublicKey, "EC"), (ed25519.Ed25519PublicKey, "Ed25519"), (dsa.DSAPublicKey, "DSA"))
+        name = next((name for kind, name in kinds if isinstance(key, kind)), None)
+        if name is None:
+            raise _invalid_public_key("It is not an RSA public key, or not a whole one.")
+        raise _invalid_public_key(f"It is {_article(name)} key, and Bitbucket takes RSA keys.")
     weakness = _weakness(key)
     if weakness:
         raise _invalid_public_key(weakness)
     return key
-
-
-def _kind_of_public(key: object) -> str:
-    kinds = ((ec.EllipticCurvePublicKey, "EC"), (ed25519.Ed25519PublicKey, "Ed25519"), (dsa.DSAPublicKey, "DSA"))
-    name = next((name for kind, name in kinds if isinstance(key, kind)), None)
-    is_not_whole = "It is not an RSA public key, or not a whole one."
-    return f"It is {_article(name)} key, and Bitbucket takes RSA keys." if name else is_not_whole
 
 
 def _ssh_public(text: str) -> PublicKeyTypes | None:
@@ -291,9 +297,9 @@ def _ssh_public(text: str) -> PublicKeyTypes | None:
 
 def _public_numbers(text: str) -> PublicKeyTypes | None:
     try:
-        numbers = rsa_numbers(text) or {}
-        key = public_key_of(numbers) if numbers else None
-    except BitbucketServerError:
+        numbers = _rsa_numbers(text) or {}
+        key = rsa.RSAPublicNumbers(numbers["e"], numbers["n"]).public_key() if numbers else None
+    except (BitbucketServerError, ValueError):
         return None
     if "d" in numbers:
         raise _invalid_public_key("It is the private key, which nobody else should see.")
@@ -323,3 +329,51 @@ def encode(label: str, characters: str, headers: str = "") -> str:
 
 def _article(word: str) -> str:
     return f"an {word}" if word[0] in "AEIOU" else f"a {word}"
+
+
+def _rsa_numbers(text: str) -> dict[str, int] | None:
+    """Return the numbers of an RSA key in *text*, by the names of JWK; ``None`` where it holds none.
+
+    Raises ``private_key_not_rsa`` for a JWK of another kind, and ``private_key_truncated`` for a damaged number.
+    """
+    texts = _of_jwk(text) if "{" in text else {_NAMES_IN_XML[name]: value for name, value in _XML.findall(text)}
+    if not texts or not {"n", "e"} <= texts.keys():
+        return None
+    return {name: _number(value) for name, value in texts.items()}
+
+
+def _of_jwk(text: str) -> dict[str, str]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    keys = document.get("keys") if isinstance(document, dict) else None
+    key = keys[0] if isinstance(keys, list) and keys else document
+    if not isinstance(key, dict) or "kty" not in key:
+        return {}
+    if key["kty"] != "RSA":
+        raise BitbucketServerError(Code.PRIVATE_KEY_NOT_RSA, "It is a JWK of another kind.")
+    names = _NAMES_IN_XML.values()
+    return {name: value for name, value in key.items() if name in names and isinstance(value, str)}
+
+
+def _number(text: str) -> int:
+    data = pasted.decode_base64(text.replace("-", "+").replace("_", "/")) or b""
+    if not 0 < len(data) <= _LARGEST_NUMBER:
+        raise BitbucketServerError(Code.PRIVATE_KEY_TRUNCATED, "One of its numbers is damaged.")
+    return int.from_bytes(data)
+
+
+def _private_key_of(numbers: dict[str, int]) -> rsa.RSAPrivateKey:
+    """Return the private key. Raises ``private_key_is_public`` where its numbers are missing, and
+    ``private_key_truncated`` for numbers of no key."""
+    if "d" not in numbers:
+        raise BitbucketServerError(Code.PRIVATE_KEY_IS_PUBLIC)
+    e, n, d = numbers["e"], numbers["n"], numbers["d"]
+    try:
+        p, q = (numbers["p"], numbers["q"]) if {"p", "q"} <= numbers.keys() else rsa.rsa_recover_prime_factors(n, e, d)
+        return rsa.RSAPrivateNumbers(
+            p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), rsa.RSAPublicNumbers(e, n)
+        ).private_key()
+    except (ValueError, ZeroDivisionError):
+        raise BitbucketServerError(Code.PRIVATE_KEY_TRUNCATED, "Its numbers do not fit together.") from None

@@ -121,7 +121,6 @@ def _keys(text: str) -> dict[int, bytes]:
 
 
 def _parts(record: str) -> tuple[int, bytes, bytes]:
-    """Return the key's id, the nonce and the encrypted bytes of *record*."""
     version, *parts = record.split(".")
     if version == _VERSION and len(parts) == 3 and _ID.fullmatch(parts[0]):
         nonce, sealed = map(_decode, parts[1:])

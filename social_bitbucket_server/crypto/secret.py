@@ -66,17 +66,13 @@ def without_variables(error: BaseException) -> None:
     """Take from *error* the variables of the functions that it came through, and the errors that led to it, whose texts
     may hold a secret. Its line numbers stay, but for those in generators and coroutines."""
     error.__cause__ = error.__context__ = None
-    error.__traceback__ = _through_functions(error.__traceback__)
-    clear_frames(error.__traceback__)
-
-
-def _through_functions(way: TracebackType | None) -> TracebackType | None:
-    """Return *way* without generators and coroutines. To clear one that is suspended would end it."""
     places = []
+    way = error.__traceback__
     while way is not None:
-        if not way.tb_frame.f_code.co_flags & _SUSPENDABLE:
+        if not way.tb_frame.f_code.co_flags & _SUSPENDABLE:  # to clear one that is suspended would end it
             places.append(way)
         way = way.tb_next
     for place in reversed(places):
         way = TracebackType(way, place.tb_frame, place.tb_lasti, place.tb_lineno)
-    return way
+    error.__traceback__ = way
+    clear_frames(way)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from social_core.backends.base import BaseAuth
@@ -25,10 +25,6 @@ from .roles import Roles
 from .server import Server
 from .server_url import OPERATOR_RULES, BaseURLRules, ConnectTo, ServerURL
 
-if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
-
-
 _IntegrationT = TypeVar("_IntegrationT")
 
 SINGLE_INTEGRATION_ID = "default"
@@ -39,6 +35,8 @@ TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 
 _PLAIN_HTTP_RULES = BaseURLRules(plain_http_hosts=None)
 _LARGEST_FILE = 1024 * 1024
+_read_client_certificate = lru_cache(maxsize=64)(read_client_certificate)
+_read_url = lru_cache(maxsize=256)(ServerURL.parse)
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SHARED_FIELDS = frozenset(
     {
@@ -93,20 +91,15 @@ _SETTINGS = {
 def callback_origin(text: str) -> str:
     """Return the scheme and host of the callback in the configured *text*. Raises ``setting_invalid``."""
     origin = text.rstrip("/") if isinstance(text, str) else ""
-    if not _ORIGIN.fullmatch(origin) or not _is_address(origin):
-        raise BitbucketServerError(
-            Code.SETTING_INVALID,
-            "The callback's origin is scheme and host alone, such as https://app.example.com.",
-            parameter="CALLBACK_ORIGIN",
+    try:
+        is_address = urlsplit(origin).port != 0
+    except ValueError:  # a port that is too large, or brackets around something else than an IPv6 address
+        is_address = False
+    if not _ORIGIN.fullmatch(origin) or not is_address:
+        raise _invalid(
+            "CALLBACK_ORIGIN", "The callback's origin is scheme and host alone, such as https://app.example.com."
         )
     return origin
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return urlsplit(text).port != 0
-    except ValueError:  # a port that is too large, or brackets around something else than an IPv6 address
-        return False
 
 
 def configured_backend(paths: Iterable[str], name: str) -> type[BaseAuth[Any]]:
@@ -155,8 +148,7 @@ def single_integration(setting: Callable[..., Any], full_name: Callable[[str], s
         "private_key_file": setting("PRIVATE_KEY_FILE"),
         "private_key_passphrase": setting("PRIVATE_KEY_PASSPHRASE"),
     }
-    with naming(lambda field: full_name(setting_of_field(field))):
-        return _remembered(integration_from_fields, fields)
+    return _remembered(integration_from_fields, fields, full_name)
 
 
 @opaque
@@ -166,17 +158,19 @@ def single_oauth2_integration(setting: Callable[..., Any], full_name: Callable[[
     Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs.
     """
     fields = {**_single_server(setting), "client_id": setting("KEY"), "client_secret": setting("SECRET")}
-    with naming(lambda field: full_name(setting_of_field(field))):
-        return _remembered(oauth2_integration_from_fields, fields)
+    return _remembered(oauth2_integration_from_fields, fields, full_name)
 
 
-def _remembered(make: Callable[[str, Mapping[str, Any]], _IntegrationT], fields: Mapping[str, Any]) -> _IntegrationT:
+def _remembered(
+    make: Callable[[str, Mapping[str, Any]], _IntegrationT], fields: Mapping[str, Any], full_name: Callable[[str], str]
+) -> _IntegrationT:
     """Return the integration that *make* makes of *fields*. The same values with unchanged files make it once."""
-    try:
-        changed = tuple(_state_of(fields[name]) for name in _FILES if fields.get(name))
-        return cast("_IntegrationT", _made_of(make, changed, tuple(fields), *fields.values()))
-    except (OSError, TypeError):  # a file that cannot be read, or a value that can be changed and so has no hash
-        return make(SINGLE_INTEGRATION_ID, fields)
+    with naming(lambda field: full_name(setting_of_field(field))):
+        try:
+            changed = tuple(_state_of(fields[name]) for name in _FILES if fields.get(name))
+            return cast("_IntegrationT", _made_of(make, changed, tuple(fields), *fields.values()))
+        except (OSError, TypeError):  # a file that cannot be read, or a value that can be changed and so has no hash
+            return make(SINGLE_INTEGRATION_ID, fields)
 
 
 @lru_cache(maxsize=16, typed=True)  # True is not 1
@@ -210,11 +204,7 @@ def find_integration(configured: Any, integration_id: str, setting: str = "INTEG
     *configured* maps ids to :class:`Integration` or to its fields, or is a callable that returns one, or the dotted
     path of such a callable. *setting* is the full name of that setting.
     """
-    found = _find(configured, integration_id, setting)
-    if found is None or isinstance(found, Integration):
-        return found
-    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
-        return integration_from_fields(integration_id, found)
+    return _find(configured, integration_id, setting, Integration, integration_from_fields)
 
 
 @opaque
@@ -222,11 +212,7 @@ def find_oauth2_integration(
     configured: Any, integration_id: str, setting: str = "INTEGRATIONS"
 ) -> OAuth2Integration | None:
     """Return the integration *integration_id* for OAuth 2, or ``None``. For the rest see :func:`find_integration`."""
-    found = _find(configured, integration_id, setting)
-    if found is None or isinstance(found, OAuth2Integration):
-        return found
-    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
-        return oauth2_integration_from_fields(integration_id, found)
+    return _find(configured, integration_id, setting, OAuth2Integration, oauth2_integration_from_fields)
 
 
 def name_in_mapping(setting: str, integration_id: object, field: str) -> str:
@@ -236,8 +222,18 @@ def name_in_mapping(setting: str, integration_id: object, field: str) -> str:
     return f'{entry}["{field}"]' if field else entry
 
 
-def _find(configured: Any, integration_id: str, setting: str) -> Any:
-    return look_up_of(configured, setting)(integration_id)
+def _find(
+    configured: Any,
+    integration_id: str,
+    setting: str,
+    kind: type[_IntegrationT],
+    make: Callable[[str, Mapping[str, Any]], _IntegrationT],
+) -> _IntegrationT | None:
+    found = look_up_of(configured, setting)(integration_id)
+    if found is None or isinstance(found, kind):
+        return found
+    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
+        return make(integration_id, found)
 
 
 def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
@@ -246,12 +242,8 @@ def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
     configured = _at_path(configured, "INTEGRATIONS", setting)
     found = configured if callable(configured) else getattr(configured, "get", None)
     if found is None:
-        raise BitbucketServerError(
-            Code.SETTING_INVALID,
-            "It is a mapping of ids to integrations, a callable, or the dotted path of one.",
-            parameter="INTEGRATIONS",
-            setting=setting,
-        )
+        reason = "It is a mapping of ids to integrations, a callable, or the dotted path of one."
+        raise _invalid("INTEGRATIONS", reason, setting)
     return cast("Callable[[str], Any]", found)
 
 
@@ -260,12 +252,7 @@ def listener_of(configured: Any, setting: str = "") -> Callable[[Any, Mapping[st
     for a coroutine function: logins run in threads, where nothing awaits it."""
     found = _at_path(configured, "ON_EVENT", setting)
     if not callable(found) or iscoroutinefunction(found):
-        raise BitbucketServerError(
-            Code.SETTING_INVALID,
-            "It is a function that is not asynchronous, or the dotted path of one.",
-            parameter="ON_EVENT",
-            setting=setting,
-        )
+        raise _invalid("ON_EVENT", "It is a function that is not asynchronous, or the dotted path of one.", setting)
     return cast("Callable[[Any, Mapping[str, str]], object]", found)
 
 
@@ -276,9 +263,7 @@ def _at_path(configured: Any, parameter: str, setting: str) -> Any:
     try:
         return module_member(configured.strip())
     except (ImportError, AttributeError, TypeError, ValueError, BitbucketServerError) as error:
-        raise BitbucketServerError(
-            Code.SETTING_INVALID, "There is nothing at this dotted path.", parameter=parameter, setting=setting
-        ) from error
+        raise _invalid(parameter, "There is nothing at this dotted path.", setting) from error
 
 
 @opaque
@@ -317,17 +302,15 @@ def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any
         )
 
 
-def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> Mapping[str, Any]:
+def _checked_fields(given: Mapping[str, Any], known: frozenset[str], required: tuple[str, ...]) -> Mapping[str, Any]:
     """Return the fields *given*, those in :data:`_TEXTS` without white space around them."""
     if not isinstance(given, Mapping):
-        raise BitbucketServerError(Code.SETTING_INVALID, "An integration is a mapping of fields.", parameter="")
+        raise _invalid("", "An integration is a mapping of fields.")
     unknown = sorted(str(name) for name in given.keys() - known)
     if unknown:
         similar = difflib.get_close_matches(unknown[0], known, n=1)
         meant = f" Did you mean {similar[0]}?" if similar else ""
-        raise BitbucketServerError(
-            Code.SETTING_INVALID, f"An integration has no such field.{meant}", parameter=unknown[0]
-        )
+        raise _invalid(unknown[0], f"An integration has no such field.{meant}")
     fields = {
         name: value.strip() if name in _TEXTS and isinstance(value, str) else value for name, value in given.items()
     }
@@ -335,31 +318,23 @@ def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required:
         if not fields.get(name):
             raise BitbucketServerError(Code.SETTING_MISSING, parameter=name)
         if not isinstance(fields[name], str):
-            raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter=name)
+            raise _invalid(name, "It is not a text.")
     for name in ("allow_http", "timeout", "verify"):
-        _refuse_quoted(name, fields.get(name))
+        value = fields.get(name)
+        if not isinstance(value, str):
+            continue
+        # A text that reads like the number or the truth that it should be, as variables of the environment are.
+        if name == "timeout" or value.lower() in TRUTHS:
+            wanted = "a number" if name == "timeout" else "True or False"
+            raise _invalid(name, f"It is a text; write {wanted}, without quotes.")
+        if name == "allow_http":
+            raise _invalid(name, "It is True or False.")
     return fields
-
-
-def _refuse_quoted(name: str, value: Any) -> None:
-    """Refuse a text that reads like the number or the truth that it should be, as variables of the environment are."""
-    if not isinstance(value, str):
-        return
-    if name == "timeout" or value.lower() in TRUTHS:
-        wanted = "a number" if name == "timeout" else "True or False"
-        raise BitbucketServerError(
-            Code.SETTING_INVALID, f"It is a text; write {wanted}, without quotes.", parameter=name
-        )
-    if name == "allow_http":
-        raise BitbucketServerError(Code.SETTING_INVALID, "It is True or False.", parameter=name)
 
 
 def base_url(fields: Mapping[str, Any]) -> ServerURL:
     """Return the base URL among an integration's plain values. Raises ``invalid_base_url``."""
     return _read_url(fields["url"], _PLAIN_HTTP_RULES if fields.get("allow_http") is True else OPERATOR_RULES)
-
-
-_read_url = lru_cache(maxsize=256)(ServerURL.parse)
 
 
 def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -397,7 +372,7 @@ def _text_or_bytes(fields: Mapping[str, Any], name: str) -> str | bytes | None:
     """Return the field *name*. Raises ``setting_invalid`` for a value of another kind."""
     value = fields.get(name)
     if value and not isinstance(value, (str, bytes)):
-        raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter=name)
+        raise _invalid(name, "It is not a text.")
     return cast("str | bytes | None", value)
 
 
@@ -417,7 +392,7 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
     """Return the text of the field *name*, or of the file that the field beside it names."""
     text, path = fields.get(name), fields.get(f"{name}_file")
     if text and not isinstance(text, str):
-        raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter=name)
+        raise _invalid(name, "It is not a text.")
     if text or not path:
         return Secret(text or "")
     try:
@@ -425,18 +400,14 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
             return Secret(pasted.as_text(file.read(_LARGEST_FILE)))
     except (OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "No file can have such a name"
-        shown = pasted.path_to_show(path)
-        raise BitbucketServerError(Code.SETTING_INVALID, f"{shown}: {reason}.", parameter=f"{name}_file") from None
-
-
-_read_client_certificate = lru_cache(maxsize=64)(read_client_certificate)
+        raise _invalid(f"{name}_file", f"{pasted.path_to_show(path)}: {reason}.") from None
 
 
 def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
     text, path = _text_or_bytes(fields, "private_key"), fields.get("private_key_file")
     passphrase = fields.get("private_key_passphrase")
     if passphrase is not None and not isinstance(passphrase, str):
-        raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter="private_key_passphrase")
+        raise _invalid("private_key_passphrase", "It is not a text.")
     if text:
         return _read_key(text, passphrase)
     if not path:
@@ -447,9 +418,8 @@ def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
         raise BitbucketServerError(error.code, error.reason, parameter="private_key_file") from None
     except (OSError, TypeError) as error:
         reason = getattr(error, "strerror", None) or "It is not a path"
-        raise BitbucketServerError(
-            Code.SETTING_INVALID, f"{pasted.path_to_show(path)}: {reason}.", parameter="private_key_file"
-        ) from None  # the error itself shows the path
+        # Without the error itself, which shows the path.
+        raise _invalid("private_key_file", f"{pasted.path_to_show(path)}: {reason}.") from None
 
 
 def _state_of(path: str | os.PathLike[str]) -> tuple[int, ...]:
@@ -468,3 +438,7 @@ def _read_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
 def _read_key_file(path: str, changed: tuple[int, ...], passphrase: str | None) -> PrivateKey:  # noqa: ARG001  # a changed file is read again
     with open(path, "rb") as file:
         return PrivateKey.read(file.read(), passphrase)
+
+
+def _invalid(parameter: str, reason: str, setting: str = "") -> BitbucketServerError:
+    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter=parameter, setting=setting)

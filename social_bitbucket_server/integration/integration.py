@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TypeAlias
 
 from ..crypto import PrivateKey, Secret
 from ..problems import BitbucketServerError, Code
@@ -16,42 +16,11 @@ from .server import Server
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{0,64}")
-_CONSUMER_KEY = re.compile(r"[!-~]{1,255}")
-_CLIENT_CREDENTIAL = re.compile(r"[!-~]{1,255}")
+_CREDENTIAL = re.compile(r"[!-~]{1,255}")
 _ALLOWED = {
     "id": "letters, digits and any of _ -, at most 64",
     "namespace": "letters, digits and any of . _ -, at most 64",
 }
-
-
-class AnyIntegration(Protocol):
-    """An integration by either OAuth."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def server(self) -> Server: ...
-
-    @property
-    def namespace(self) -> str: ...
-
-    @property
-    def admission(self) -> Admission: ...
-
-    @property
-    def roles(self) -> Roles: ...
-
-    @property
-    def revision(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str: ...
-
-    @property
-    def tenant(self) -> str: ...
-
-    def uid(self, user_id: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +65,7 @@ class Integration:
 
     def __post_init__(self) -> None:
         consumer_keys = (known.consumer_key for known in (self, self.pending, self.replaced) if known is not None)
-        _check(self, *(("consumer_key", consumer_key, _CONSUMER_KEY) for consumer_key in consumer_keys))
+        _check(self, *(("consumer_key", consumer_key) for consumer_key in consumer_keys))
 
     @property
     def fingerprint(self) -> str:
@@ -157,11 +126,7 @@ class OAuth2Integration:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))
-        _check(
-            self,
-            ("client_id", self.client_id, _CLIENT_CREDENTIAL),
-            ("client_secret", self.client_secret, _CLIENT_CREDENTIAL),
-        )
+        _check(self, ("client_id", self.client_id), ("client_secret", self.client_secret))
 
     @property
     def fingerprint(self) -> str:
@@ -179,25 +144,26 @@ class OAuth2Integration:
         return _uid(self, user_id)
 
 
-def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern[str]]) -> None:
+AnyIntegration: TypeAlias = Integration | OAuth2Integration
+"""An integration by either OAuth."""
+
+
+def _check(integration: AnyIntegration, *credentials: tuple[str, str]) -> None:
     for parameter, value, pattern in (
         ("id", integration.id, _ID),
         ("namespace", integration.namespace, _NAMESPACE),
-        *credentials,
+        *((parameter, value, _CREDENTIAL) for parameter, value in credentials),
     ):
         words = _ALLOWED.get(parameter, "printable ASCII without spaces, at most 255")
         if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise _invalid(parameter, f"It is not a text of the allowed characters ({words}).")
+            reason = f"It is not a text of the allowed characters ({words})."
+            raise BitbucketServerError(Code.SETTING_INVALID, reason, parameter=parameter)
 
 
-def _fingerprint(integration: Integration | OAuth2Integration, credential: str) -> str:
+def _fingerprint(integration: AnyIntegration, credential: str) -> str:
     """Return the digest. It is made once, because plain settings give each login the same integration."""
-    if not integration._digest:
-        object.__setattr__(integration, "_digest", _digest_of(integration, credential))
-    return integration._digest
-
-
-def _digest_of(integration: AnyIntegration, credential: str) -> str:
+    if integration._digest:
+        return integration._digest
     server = integration.server
     parts = (
         integration.id,
@@ -212,7 +178,9 @@ def _digest_of(integration: AnyIntegration, credential: str) -> str:
         integration.revision,
         *((integration.roles.each,) if integration.roles.named else ()),
     )
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    object.__setattr__(integration, "_digest", digest)
+    return digest
 
 
 def tenant_of(organization: str, otherwise: str) -> str:
@@ -222,7 +190,3 @@ def tenant_of(organization: str, otherwise: str) -> str:
 
 def _uid(integration: AnyIntegration, user_id: int) -> str:
     return f"{integration.namespace}:{user_id}" if integration.namespace else str(user_id)
-
-
-def _invalid(parameter: str, reason: str) -> BitbucketServerError:
-    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter=parameter)

@@ -48,38 +48,6 @@ class Server:
         if isinstance(self.verify, os.PathLike):
             object.__setattr__(self, "verify", os.fspath(self.verify))
         object.__setattr__(self, "client_key", Secret(self.client_key))
-        self._check()
-
-    def route_for(self, owner: str) -> Route:
-        """Return how the server is reached. Connections and failures are kept apart by *owner*.
-
-        Raises ``setting_invalid`` for ``connect_to`` with a proxy and ``http://``. A proxy sends such a request to the
-        host that the request names, and to no other.
-        """
-        proxy = self._proxy
-        if proxy is not None and self.connect_to is not None and self.url.scheme == "http":
-            raise _invalid("connect_to", "Through a proxy it needs a base URL with https://.")
-        return Route(
-            verify=self.verify,
-            ca_certificates=self.ca_certificates,
-            client_certificate=self.client_certificate,
-            client_key=self.client_key,
-            connect_to=self.connect_to,
-            policy=self.address_policy,
-            proxy=proxy,
-            owner=owner,
-        )
-
-    @property
-    def _proxy(self) -> str | None:
-        """The proxy with the most exact key, of the keys that requests knows."""
-        if not self.proxies:
-            return None
-        scheme, host = self.url.scheme, self.url.host
-        keys = (f"{scheme}://{host}", scheme, f"all://{host}", "all")
-        return next((self.proxies[key] for key in keys if self.proxies.get(key)), None)
-
-    def _check(self) -> None:
         if not self.verify:
             raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead of False.")
         if self.verify is not True and not isinstance(self.verify, str):
@@ -97,6 +65,31 @@ class Server:
             raise _invalid("proxies", "It is not a mapping of schemes to addresses.")
         if type(self.timeout) not in {int, float} or not 0 < self.timeout <= LONGEST_TIMEOUT:
             raise _invalid("timeout", f"It is not a number of seconds up to {LONGEST_TIMEOUT}.")
+
+    def route_for(self, owner: str) -> Route:
+        """Return how the server is reached. Connections and failures are kept apart by *owner*.
+
+        Raises ``setting_invalid`` for ``connect_to`` with a proxy and ``http://``. A proxy sends such a request to the
+        host that the request names, and to no other.
+        """
+        proxy = None
+        if self.proxies:
+            scheme, host = self.url.scheme, self.url.host
+            # The most exact key, of the keys that requests knows.
+            keys = (f"{scheme}://{host}", scheme, f"all://{host}", "all")
+            proxy = next((self.proxies[key] for key in keys if self.proxies.get(key)), None)
+        if proxy is not None and self.connect_to is not None and self.url.scheme == "http":
+            raise _invalid("connect_to", "Through a proxy it needs a base URL with https://.")
+        return Route(
+            verify=self.verify,
+            ca_certificates=self.ca_certificates,
+            client_certificate=self.client_certificate,
+            client_key=self.client_key,
+            connect_to=self.connect_to,
+            policy=self.address_policy,
+            proxy=proxy,
+            owner=owner,
+        )
 
 
 def _invalid(parameter: str, reason: str) -> BitbucketServerError:

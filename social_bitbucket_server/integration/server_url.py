@@ -307,15 +307,12 @@ def _host_and_port(authority: str, rules: BaseURLRules) -> tuple[str, int | None
     match = _AUTHORITY.fullmatch(authority)
     if match is None or not match["host"]:
         raise _invalid("It has no host name.")
-    return _host(match["host"].lower(), rules), _port(match["port"])
-
-
-def _port(text: str | None) -> int | None:
+    host, text = _host(match["host"].lower(), rules), match["port"]
     if text is None:
-        return None
+        return host, None
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise _invalid("What follows the colon after the host name is not a port number.")
-    return int(text)
+    return host, int(text)
 
 
 def _host(host: str, rules: BaseURLRules) -> str:

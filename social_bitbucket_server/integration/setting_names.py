@@ -148,42 +148,21 @@ CORES = frozenset(
 )
 """The settings that social-core and its Django application look up for each backend."""
 
-_OTHER_WORDS = {
-    "APPLICATION_URL": "CALLBACK_ORIGIN",
-    "API_URL": "URL",
-    "BASE_URL": "URL",
-    "BASEURL": "URL",
-    "CA_BUNDLE": "VERIFY_SSL",
-    "CA_CERT": "VERIFY_SSL",
-    "CA_CERTIFICATES": "VERIFY_SSL",
-    "CA_FILE": "VERIFY_SSL",
-    "CALLBACK_URL": "CALLBACK_ORIGIN",
-    "CERT_FILE": "PRIVATE_KEY_FILE",
-    "CLIENTID": "KEY",
-    "CLIENT_ID": "KEY",
-    "CLIENT_SECRET": "SECRET",
-    "CONSUMER": "KEY",
-    "CONSUMER_KEY": "KEY",
-    "CONSUMER_SECRET": "PRIVATE_KEY",
-    "GROUPS": "ALLOW_GROUPS",
-    "HOST": "URL",
-    "HTTPS_PROXY": "PROXIES",
-    "HTTP_PROXY": "PROXIES",
-    "KEY_FILE": "PRIVATE_KEY_FILE",
-    "OAUTH_KEY": "KEY",
-    "PRIVATE_KEY_PATH": "PRIVATE_KEY_FILE",
-    "PROXY": "PROXIES",
-    "REDIRECT_URI": "CALLBACK_ORIGIN",
-    "REDIRECT_URL": "CALLBACK_ORIGIN",
-    "RSA_KEY": "PRIVATE_KEY",
-    "SCOPES": "SCOPE",
-    "SERVER": "URL",
-    "SERVER_URL": "URL",
-    "SSL_VERIFY": "VERIFY_SSL",
-    "TIMEOUT": "REQUESTS_TIMEOUT",
-    "VERIFY": "VERIFY_SSL",
+_WORDS = {
+    "ALLOW_GROUPS": ("GROUPS",),
+    "CALLBACK_ORIGIN": ("APPLICATION_URL", "CALLBACK_URL", "REDIRECT_URI", "REDIRECT_URL"),
+    "KEY": ("CLIENTID", "CLIENT_ID", "CONSUMER", "CONSUMER_KEY", "OAUTH_KEY"),
+    "PRIVATE_KEY": ("CONSUMER_SECRET", "RSA_KEY"),
+    "PRIVATE_KEY_FILE": ("CERT_FILE", "KEY_FILE", "PRIVATE_KEY_PATH"),
+    "PROXIES": ("HTTPS_PROXY", "HTTP_PROXY", "PROXY"),
+    "REQUESTS_TIMEOUT": ("TIMEOUT",),
+    "SCOPE": ("SCOPES",),
+    "SECRET": ("CLIENT_SECRET",),
+    "URL": ("API_URL", "BASE_URL", "BASEURL", "HOST", "SERVER", "SERVER_URL"),
+    "VERIFY_SSL": ("CA_BUNDLE", "CA_CERT", "CA_CERTIFICATES", "CA_FILE", "SSL_VERIFY", "VERIFY"),
 }
-"""Our settings by the names that other libraries, and Bitbucket itself, use for them."""
+"""The names that other libraries, and Bitbucket itself, use for our settings."""
+_OTHER_WORDS = {word: name for name, words in _WORDS.items() for word in words}
 
 _SIMILAR = 0.66
 _ALMOST_THE_SAME = 0.9
@@ -219,14 +198,12 @@ class SettingsOf:
         """Return the full name that sets *name* for this backend alone, and leaves the others as they are."""
         return f"{self.prefix}_{name}"
 
-    def __getitem__(self, name: str) -> Any:
-        """Return the value of the setting *name*; ``None`` where it is not set."""
-        return self.get(name)
-
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of the setting *name*, or *default* where it is not set."""
         names = names_of(self.backend, name)
         return next((self._settings[full] for full in names if full in self._settings), default)
+
+    __getitem__ = get
 
     def has_own(self, *names: str) -> bool:
         """Return whether one of *names* has a value for this backend alone."""
@@ -236,21 +213,19 @@ class SettingsOf:
 def unknown_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield each of the full *names* that begins like one of ours but that nothing reads, with the name that was
     probably meant, or an empty text."""
+    known = OWN | CORES
     for name in sorted(names):
         if not name.startswith(f"{PREFIX}_"):
             continue
         prefix = _OAUTH2_PREFIX if name.startswith(f"{_OAUTH2_PREFIX}_") else PREFIX
         short = name.removeprefix(f"{prefix}_")
-        if short not in OWN | CORES:
-            meant = _OTHER_WORDS.get(short) or _unmistakable(short)
+        if short not in known:
+            # A name that ends with a whole known one may be a setting of a backend that an application derived from
+            # ours, and called otherwise, unless it is almost a known one.
+            is_of_another = any(short.endswith(f"_{one}") for one in known)
+            least = _ALMOST_THE_SAME if is_of_another else _SIMILAR
+            meant = _OTHER_WORDS.get(short) or _most_similar(short, known, least)
             yield name, meant and f"{prefix}_{meant}"
-
-
-def _unmistakable(short: str) -> str:
-    """Return the name that was meant. One that ends with a whole known name may be a setting of a backend that an
-    application derived from ours, and called otherwise, unless it is almost a known one."""
-    is_of_another = any(short.endswith(f"_{known}") for known in OWN | CORES)
-    return _most_similar(short, OWN | CORES, _ALMOST_THE_SAME if is_of_another else _SIMILAR)
 
 
 def similar_name(wanted: str, names: Iterable[str]) -> str:

@@ -51,7 +51,6 @@ def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _checks_of(settings: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield the name of each check, and the call that makes it."""
     for found in _configured(settings):
         for check in _CHECKS:
             yield check.__name__.lstrip("_"), partial(check, found)

@@ -28,7 +28,7 @@ from .from_settings import (
     single_integration,
     single_oauth2_integration,
 )
-from .integration import AnyIntegration, Integration, OAuth2Integration
+from .integration import AnyIntegration
 from .roles import Roles, read_role_names, refuse_too_many, roles_for_several_servers
 from .server import Server
 from .setting_names import BACKENDS, OAUTH1, SettingsOf, similar_name, unknown_names
@@ -93,13 +93,17 @@ def unusable_settings(
             yield Code.BACKEND_MISSING, f"Add {BACKENDS[found.backend]} to {_list_of_backends(settings)}, {why}."
         yield from _of_backend(found, settings, depth)
     if not with_server and installed.needs_a_server:
-        yield Code.SETTING_MISSING, _no_server(settings, installed)
+        url, integrations = (setting_name(min(installed.names), name) for name in ("URL", "INTEGRATIONS"))
+        hint = _hint(url, settings)
+        yield Code.SETTING_MISSING, f"Set {url}, or {integrations}, because logins need a Bitbucket Server.{hint}"
 
 
 def unread_settings(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence about each name that nothing reads and that looks like no other one, and about each role in a
     mapping of groups that is not configured."""
-    yield from (_unread(name) for name, meant in unknown_names(settings) if not meant)
+    for name, meant in unknown_names(settings):
+        if not meant:
+            yield f"Nothing reads {name}; docs/settings.md lists the settings that there are."
     for backend in BACKENDS:
         yield from _unknown_roles(SettingsOf(backend, settings))
 
@@ -118,20 +122,20 @@ class _Installed:
         for path in paths:
             if path in BACKENDS.values():
                 self.names.add(next(name for name, own in BACKENDS.items() if own == path))
-            elif depth >= Depth.PATHS:
-                self._look_at(path)
-            else:
+                continue
+            if depth < Depth.PATHS:
                 self._is_known = False
-
-    def _look_at(self, path: str) -> None:
-        try:
-            found = module_member(path)
-        except (ImportError, AttributeError, ValueError, BitbucketServerError):
-            self.broken.append(path)
-            return
-        if getattr(found, "name", None) in BACKENDS:
-            self.names.add(found.name)
-            self._has_own_look_up |= any("get_integration" in vars(kind) for kind in _others(found))
+                continue
+            try:
+                found = module_member(path)
+            except (ImportError, AttributeError, ValueError, BitbucketServerError):
+                self.broken.append(path)
+                continue
+            if getattr(found, "name", None) in BACKENDS:
+                self.names.add(found.name)
+                ours = "social_bitbucket_server."
+                others = (kind for kind in found.__mro__ if not kind.__module__.startswith(ours))
+                self._has_own_look_up |= any("get_integration" in vars(kind) for kind in others)
 
     def lacks(self, backend: str) -> bool:
         """Return whether the backend of this name is certainly missing."""
@@ -143,18 +147,9 @@ class _Installed:
         return self._is_known and bool(self.names) and not self._has_own_look_up
 
 
-def _others(backend: type) -> Iterator[type]:
-    """Yield the classes of *backend* that this package does not define."""
-    return (kind for kind in backend.__mro__ if not kind.__module__.startswith("social_bitbucket_server."))
-
-
 def _list_of_backends(settings: Mapping[str, Any]) -> str:
     full_name = setting_name("AUTHENTICATION_BACKENDS")
     return full_name if full_name in settings else "AUTHENTICATION_BACKENDS"
-
-
-def _unread(name: str) -> str:
-    return f"Nothing reads {name}; docs/settings.md lists the settings that there are."
 
 
 def _has_server(settings: SettingsOf) -> bool:
@@ -164,52 +159,43 @@ def _has_server(settings: SettingsOf) -> bool:
     return settings.has_own(*names) or (settings.backend == OAUTH1 and bool(settings.get("URL")))
 
 
-def _no_server(settings: Mapping[str, Any], installed: _Installed) -> str:
-    backend = min(installed.names)
-    url, integrations = setting_name(backend, "URL"), setting_name(backend, "INTEGRATIONS")
-    return f"Set {url}, or {integrations}, because logins need a Bitbucket Server.{_hint(url, settings)}"
-
-
 def _hint(wanted: str, settings: Mapping[str, Any]) -> str:
     similar = similar_name(wanted, settings)
     return f" There is {similar}: did you mean {wanted}?" if similar and settings[similar] else ""
 
 
 def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:
+    def check(name: str, read: Callable[[], object]) -> Iterator[tuple[str, str]]:
+        return _problems(read, lambda _: settings.name(name))
+
     for name in ("CONNECT_LOGGED_IN", "REVOKE_AT_LOGOUT", "STORE_ACCESS_TOKEN"):
         if isinstance(settings.get(name), str):
             full_name = settings.name(name)
             yield Code.SETTING_INVALID, f"Correct {full_name}: It is a text; write True or False, without quotes."
     listener = settings.get("ON_EVENT")
     if listener and (depth >= Depth.PATHS or not isinstance(listener, str)):
-        yield from _problems(lambda: listener_of(listener), lambda _: settings.name("ON_EVENT"))
+        yield from check("ON_EVENT", lambda: listener_of(listener))
     if settings.get("STORE_ACCESS_TOKEN") and settings.get("KEY_RING") and depth >= Depth.VALUES:
-        yield from _problems(lambda: KeyRing.parse(settings.get("KEY_RING")), lambda _: settings.name("KEY_RING"))
+        yield from check("KEY_RING", lambda: KeyRing.parse(settings.get("KEY_RING")))
     if settings.get("INTEGRATIONS"):
         yield from _of_many(settings, depth)
     else:
         yield from _of_one(settings, everything, depth)
-    yield from _problems(
-        lambda: read_carry_over(settings.get("CARRY_OVER"), has_single_server=not settings.get("INTEGRATIONS")),
-        lambda _: settings.name("CARRY_OVER"),
-    )
-    if settings.get("CARRY_OVER") and _CARRY_OVER_STEP not in (settings.get("PIPELINE") or ()):
+    rules, is_single = settings.get("CARRY_OVER"), not settings.get("INTEGRATIONS")
+    yield from check("CARRY_OVER", lambda: read_carry_over(rules, has_single_server=is_single))
+    if rules and _CARRY_OVER_STEP not in (settings.get("PIPELINE") or ()):
         pipeline, setting = settings.own_name("PIPELINE"), settings.name("CARRY_OVER")
         why = f"because without it {setting} has no effect"
         yield Code.SETTING_INVALID, f"Add {_CARRY_OVER_STEP} to {pipeline}, after social_user, {why}."
     conditions = ("ALLOW_GROUPS", "ALLOW_PROJECTS", "ALLOW_REPOSITORIES")
     yield from _problems(
-        lambda: Admission.read(*map(settings.get, conditions)),
-        lambda field: settings.name(field.upper()),
+        lambda: Admission.read(*map(settings.get, conditions)), lambda field: settings.name(field.upper())
     )
-    yield from _problems(lambda: _check_roles(settings, conditions), lambda _: settings.name("ROLES"))
-    yield from _problems(
-        lambda: read_role_names(settings.get("ORGANIZATION_ROLES")), lambda _: settings.name("ORGANIZATION_ROLES")
-    )
+    yield from check("ROLES", lambda: _check_roles(settings, conditions))
+    yield from check("ORGANIZATION_ROLES", lambda: read_role_names(settings.get("ORGANIZATION_ROLES")))
 
 
 def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:
-    """Check what concerns roles and other settings together. Raises ``setting_invalid``."""
     if settings.get("ROLES") and settings.get("INTEGRATIONS"):
         raise roles_for_several_servers()
     try:
@@ -220,10 +206,18 @@ def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:
 
 
 def _unknown_roles(settings: SettingsOf) -> Iterator[str]:
-    """Yield a sentence for each role in core's mapping of groups, set for this backend alone, that nobody can have."""
+    """Yield a sentence for each role in core's mapping of groups, set for this backend alone, that nobody can have. If
+    code looks integrations up, their roles are not known."""
     mapping = settings.get("GROUPS_MAP") if settings.has_own("GROUPS_MAP") else None
+    integrations = settings.get("INTEGRATIONS")
     try:
-        known = _role_names(settings)
+        if not integrations:
+            known = list(Roles.read(settings.get("ROLES")).names)
+        elif isinstance(integrations, Mapping):
+            roles = {key: Roles.read(_roles_in(found)) for key, found in integrations.items()}
+            known = [f"{key}:{name}" for key, given in roles.items() for name in given.names]
+        else:
+            return
     except BitbucketServerError:
         return  # the check of roles says what is wrong
     unknown = [role for role in mapping if role not in known] if isinstance(mapping, Mapping) and known else []
@@ -232,16 +226,6 @@ def _unknown_roles(settings: SettingsOf) -> Iterator[str]:
             f"No role is called {role}, so {settings.name('GROUPS_MAP')} takes its groups from everybody who logs in. "
             f"The roles are {', '.join(known)}."
         )
-
-
-def _role_names(settings: SettingsOf) -> list[str]:
-    """Return the names of all roles, as core's mapping of groups knows them; none if code looks integrations up."""
-    integrations = settings.get("INTEGRATIONS")
-    if not integrations:
-        return list(Roles.read(settings.get("ROLES")).names)
-    if not isinstance(integrations, Mapping):
-        return []
-    return [f"{key}:{name}" for key, found in integrations.items() for name in Roles.read(_roles_in(found)).names]
 
 
 def _roles_in(found: Any) -> Any:
@@ -280,11 +264,9 @@ def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
         if depth >= Depth.PATHS or not isinstance(integrations, str):
             yield from _problems(lambda: look_up_of(integrations, setting), lambda _: setting)
         return
-    find: Callable[..., AnyIntegration | None] = (
-        find_integration if settings.backend == OAUTH1 else find_oauth2_integration
-    )
     if depth < Depth.VALUES:
         return
+    find: Callable[..., Any] = find_integration if settings.backend == OAUTH1 else find_oauth2_integration
     for integration_id, fields in integrations.items():
         if fields is None:
             yield Code.SETTING_INVALID, f"Correct {setting}: {integration_id} has no fields."
@@ -295,7 +277,7 @@ def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
 
 
 def _reach(integration: AnyIntegration | None) -> None:
-    if isinstance(integration, (Integration, OAuth2Integration)):
+    if integration is not None:
         refuse_unusable_way_to(integration.server)
 
 

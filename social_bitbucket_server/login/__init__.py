@@ -7,8 +7,11 @@ Routes, sessions and pages are left to ``flask``, ``starlette``, ``django`` and 
 from ..problems import reference_of as reference
 from .backend import AnswerT as AnswerT
 from .backend import LoginBackend as LoginBackend
+from .backend import Trial
 from .beginning import prepare_login as prepare_login
 from .beginning import remember_login as remember_login
+from .callback_address import CookieSettings as CookieSettings
+from .callback_address import lost_sessions as lost_sessions
 from .core_6 import BaseOAuth1 as BaseOAuth1
 from .core_6 import BaseStrategy as BaseStrategy
 from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
@@ -19,7 +22,6 @@ from .host_check import HEADERS_OF_INVALID_HOST as HEADERS_OF_INVALID_HOST
 from .host_check import INVALID_HOST as INVALID_HOST
 from .host_check import HostCheck as HostCheck
 from .host_check import is_host as is_host
-from .identity import of_the_storage as of_the_storage
 from .logged_in_person import primary_key_of as primary_key_of
 from .login_pages import HEADERS_OF_LOGIN_PAGE as HEADERS_OF_LOGIN_PAGE
 from .login_pages import button_label as button_label
@@ -38,11 +40,8 @@ from .purpose import Purpose as Purpose
 from .returning import Callback as Callback
 from .returning import ReturnedLogin as ReturnedLogin
 from .roles import mapping_of as mapping_of
-from .session_cookies import CookieSettings as CookieSettings
-from .session_cookies import lost_sessions as lost_sessions
 from .social_errors import problems_at as problems_at
+from .social_errors import tell_of as tell_of
 from .stored_tokens import revoke_at_logout as revoke_at_logout
-from .telling import tell_of as tell_of
-from .trial import Trial
 
 __all__ = ["LIFETIME", "ErrorPage", "Trial", "error_page", "reference", "session_key", "under_way"]

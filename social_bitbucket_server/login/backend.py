@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Generic, Never, TypeVar, cast
 
@@ -14,6 +15,7 @@ from social_core.utils import user_is_authenticated
 from ..account import (
     EXTRA_DATA_KEY,
     ROLES_KEY,
+    Finding,
     Membership,
     Profile,
     Recheck,
@@ -25,24 +27,23 @@ from ..account import (
     reseal,
 )
 from ..crypto import plain
-from ..integration import Admission, names_of
+from ..integration import SINGLE_INTEGRATION_ID, Admission, ServerURL, base_url, names_of
 from ..oauth import AccessToken, Person, PersonalClient
 from ..organizations import EventCode
+from ..problems import BitbucketServerError
 from ..transport import Budget, Limits, Share, default_transport
 from . import choice, profile_fields, stored_tokens
 from .callback_address import callback_address
 from .choice import IntegrationT
 from .core_6 import BaseStrategy, OAuthAuth, ResponseT_co
-from .full_setting_names import full_name
 from .identity import find_person, write_identity
 from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on, user_of_post
-from .pending import PendingLogin
+from .parameters import find_token
+from .pending import PendingLogin, PendingLogins
 from .purpose import TO_LOG_IN, Intent, Purpose
-from .returning import Callback, ReturnedLogin, granted_login, login_by_token, returning_purpose
-from .roles import groups_in, mapping_of, mappings_by_integration
-from .social_errors import failed_steps, problems_at
-from .telling import failure_told, tell_of, tell_of_person
-from .trial import Trial
+from .returning import Callback, ReturnedLogin, granted_login, login_by_token
+from .roles import integration_in, mapping_of
+from .social_errors import failed_steps, failure_told, problems_at, tell_of, tell_of_person
 
 AnswerT = TypeVar("AnswerT")
 
@@ -50,6 +51,19 @@ _OWN_STEPS = {
     f"social_core.pipeline.user.{name}": f"social_bitbucket_server.pipeline.{name}"
     for name in ("create_user", "user_details")
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The *profile* of the Bitbucket account that came back, and the *findings* about it.
+
+    There is a finding for each condition on who may log in, in their order. Without conditions there is none. *roles*
+    are the names of those that a login would give; ``None`` if the integration gives no roles.
+    """
+
+    profile: Profile
+    findings: tuple[Finding, ...] = ()
+    roles: tuple[str, ...] | None = None
 
 
 class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT]):
@@ -139,7 +153,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def full_name(self, name: str) -> str:
         """Return the full name of the setting *name*: the one that it is set by, or else this backend's own."""
-        return full_name(self, name)
+        names = names_of(self.name, name)
+        for full in names:
+            try:
+                self.strategy.get_setting(full)
+            except (AttributeError, KeyError):
+                continue
+            return full
+        return names[0]
 
     # Which server
 
@@ -165,7 +186,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def authorization_url(self) -> str:
         """Return the origin of the one server, for a Content-Security-Policy: its ``form-action`` must name where the
         form that begins a login leads to. Nothing where there are several servers, or none that can be used."""
-        return choice.origin_of_single_server(self)
+        try:
+            return _single_server_url(self).origin if self.has_single_server else ""
+        except BitbucketServerError:
+            return ""
 
     def callback_url(self, integration: IntegrationT) -> str:
         """Return the absolute address that Bitbucket sends the browser back to.
@@ -182,7 +206,12 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         Return ``None`` if this backend has no such integration, or has several and this one has no namespace.
         """
-        return choice.identity_space(self, integration_id)
+        if self.has_single_server:
+            return (str(_single_server_url(self)), "") if integration_id == SINGLE_INTEGRATION_ID else None
+        integration = self.get_integration(integration_id)
+        if integration is None or not integration.namespace:
+            return None
+        return str(integration.server.url), integration.namespace
 
     # Who may log in
 
@@ -208,7 +237,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def get_user_groups(self, response: dict[str, Any]) -> list[str] | None:
         """Return the roles of the person who logs in, for core's ``GROUPS_MAP``; ``None`` with one server that gives
         no roles. With several servers each begins with its integration's id and a colon."""
-        return groups_in(response, is_single_server=self.has_single_server)
+        roles = response.get("roles")
+        if self.has_single_server:
+            return roles
+        return [f"{response.get('integration', '')}:{role}" for role in roles or ()]
 
     def get_group_source(self, response: dict[str, Any]) -> str:
         """Return the id of the integration that gives the roles; empty with one server."""
@@ -218,7 +250,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Return the part of core's ``GROUPS_MAP`` for each integration, by its id. Core refuses to let two of them
         give one group."""
         mapping = self.setting("GROUPS_MAP", {})
-        return [("", mapping)] if self.has_single_server else list(mappings_by_integration(mapping))
+        if self.has_single_server or not isinstance(mapping, dict):  # core checks a value of another kind
+            return [("", mapping)]
+        ids = dict.fromkeys(map(integration_in, mapping))
+        return [(integration_id, mapping_of(mapping, integration_id)) for integration_id in ids]
 
     # The way of a login
 
@@ -257,7 +292,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         A framework hands the user who is logged in to :meth:`auth_complete` only for :attr:`Purpose.CONNECT`, and calls
         :meth:`complete_trial` for :attr:`Purpose.TRY`.
         """
-        return returning_purpose(self)
+        token = find_token(self.data, self.LOGIN_PARAMETER)
+        pending = None if token is None else PendingLogins(self.strategy, self.name).find(token)
+        return None if pending is None else pending.intent.purpose
 
     def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
@@ -366,7 +403,13 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def get_user_details(self, response: dict[str, Any]) -> dict[str, Any]:
         """Names and e-mail address as core's pipeline knows them. Nobody has verified the e-mail address."""
-        return profile_fields.details_of(response)
+        return {
+            "username": response["username"],
+            "email": response["email"],
+            "fullname": response["display_name"],
+            "first_name": None,
+            "last_name": None,
+        }
 
     def extra_data(
         self,
@@ -379,8 +422,11 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Return the profile and the roles to keep. With ``…_STORE_ACCESS_TOKEN`` it holds the access token as a sealed
         record, and the id of the token's integration. Otherwise nothing is kept of the token."""
         data = super().extra_data(user, uid, response, details, pipeline_kwargs)
+        kept = {name: value for name, value in data.items() if name not in {"access_token", "token_type"}}
+        if EXTRA_DATA_KEY in response:
+            kept |= {EXTRA_DATA_KEY: response[EXTRA_DATA_KEY], "integration": response["integration"]}
         # Always there, so that a login also takes away roles that were given before.
-        return stored_tokens.only_sealed(data, response) | {ROLES_KEY: response.get("roles") or []}
+        return kept | {ROLES_KEY: response.get("roles") or []}
 
     # Calling Bitbucket after the login
 
@@ -424,3 +470,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def refuse_feature(self, feature: str) -> Never:
         """Raise core's error for a *feature* of core's that this backend does not have."""
         raise AuthConfigurationError(self, code="unsupported_feature", parameter=feature)
+
+
+def _single_server_url(backend: LoginBackend[Any, Any]) -> ServerURL:
+    """Return the base URL of the one server, without its credentials. Raises ``invalid_base_url``."""
+    return base_url({"url": backend.setting("URL"), "allow_http": backend.setting("ALLOW_HTTP", False)})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlencode, urlsplit
 
-from ..integration import AnyIntegration, callback_origin
+from ..integration import AnyIntegration, callback_origin, is_loopback
 from ..problems import BitbucketServerError, Code
-from .session_cookies import host_of, is_shared
 
 if TYPE_CHECKING:
     from .backend import LoginBackend
@@ -52,7 +52,11 @@ def note_another_host(backend: LoginBackend[Any, Any]) -> None:
         host = browsers_host()
     except NotImplementedError:
         return
-    if origin and not is_shared(_cookie_domain(backend), host_of(str(origin)), host_of(str(host))):
+    hosts = {host_of(str(origin)), host_of(str(host))}
+    if not origin or len(hosts) == 1:
+        return
+    domain = _cookie_domain(backend)
+    if not domain or not all(covers(domain, name) for name in hosts):
         _LOG.warning(
             "A login began at %r and comes back to %s, as %s says; a browser keeps a session for each host, so the "
             "login will not be under way there. Let people open %s, or let the proxy pass on the Host header.",
@@ -68,3 +72,52 @@ def _cookie_domain(backend: LoginBackend[Any, Any]) -> str:
         return str(backend.strategy.get_setting("SESSION_COOKIE_DOMAIN") or "")
     except (AttributeError, KeyError):
         return ""
+
+
+class CookieSettings(NamedTuple):
+    """Names of the settings of a framework's session cookie. The defaults are Flask's and Django's.
+
+    *lax* and *strict* are values of *same_site*.
+    """
+
+    same_site: str = "SESSION_COOKIE_SAMESITE"
+    domain: str = "SESSION_COOKIE_DOMAIN"
+    secure: str = "SESSION_COOKIE_SECURE"
+    lax: str = "Lax"
+    strict: str = "Strict"
+
+
+_FLASK_AND_DJANGO = CookieSettings()
+
+
+def lost_sessions(
+    configured: Mapping[str, Any], origin: str, names: CookieSettings = _FLASK_AND_DJANGO
+) -> Iterator[str]:
+    """Yield a sentence for each setting of the session's cookie among *configured* with which the browser would not
+    send it to *origin*, the scheme and host that logins come back to, or empty if they are not known. *names*: those of
+    *configured*."""
+    if str(configured.get(names.same_site)).lower() == names.strict.lower():
+        yield (
+            f'Set {names.same_site} to "{names.lax}", because with "{names.strict}" the session is missing when a '
+            "login comes back from Bitbucket."
+        )
+    host = host_of(origin)
+    domain = configured.get(names.domain)
+    if host and domain and not covers(str(domain), host):
+        yield f"Set {names.domain} to a domain of {host}, because logins come back to {origin}."
+    if configured.get(names.secure) is True and origin.startswith("http:") and not is_loopback(host):
+        yield f"Set {names.secure} to False, or serve {origin} with https://, because logins come back to it."
+
+
+def host_of(address: str) -> str:
+    """Return the host name in an origin, or in a host with its port; nothing where it has none."""
+    try:
+        return urlsplit(address if "://" in address else f"//{address}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def covers(domain: str, host: str) -> bool:
+    """Return whether the browser sends a cookie of *domain* to *host* (RFC 6265, section 5.1.3)."""
+    name = domain.lower().lstrip(".")
+    return host == name or host.endswith(f".{name}")

@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_LONGEST = 253
-_HIGHEST_PORT = 65535
 _HOST = re.compile(
     r"(?:(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)|\[(?P<address>[0-9A-Fa-f:.]{2,45})\])"
     r"(?::(?P<port>[0-9]{1,5}))?"
@@ -30,25 +28,16 @@ HEADERS_OF_INVALID_HOST = {
 def is_host(text: str) -> bool:
     """Return whether *text* is a name or an address, with or without a port."""
     match = _HOST.fullmatch(text)
-    if match is None or int(match["port"] or 0) > _HIGHEST_PORT:
+    if match is None or int(match["port"] or 0) > 65535:
         return False
-    if match["address"]:
-        return _is_ipv6_address(match["address"])
-    return len(match["name"]) <= _LONGEST and _is_idna(match["name"])
-
-
-def _is_ipv6_address(text: str) -> bool:
     try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_idna(name: str) -> bool:
-    try:
-        name.encode("ascii").decode("idna")
-    except UnicodeError:  # a label that begins with xn-- and is no Punycode
+        if match["address"]:
+            ipaddress.IPv6Address(match["address"])
+            return True
+        if len(match["name"]) > 253:
+            return False
+        match["name"].encode("ascii").decode("idna")
+    except ValueError:  # no IPv6 address, or a label that begins with xn-- and is no Punycode
         return False
     return True
 

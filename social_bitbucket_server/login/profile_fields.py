@@ -1,4 +1,4 @@
-"""A profile as social-core's pipeline knows it: the response, the details, and what an identity keeps."""
+"""A profile as social-core's pipeline knows it: the response, and what an identity keeps."""
 
 from __future__ import annotations
 
@@ -39,15 +39,4 @@ def response_of(profile: Profile, integration: AnyIntegration, roles: list[str] 
         "url": profile.url,
         "avatar_url": profile.avatar_url,
         "roles": roles,
-    }
-
-
-def details_of(response: dict[str, Any]) -> dict[str, Any]:
-    """Return names and e-mail address by core's names for them. The e-mail address is not verified."""
-    return {
-        "username": response["username"],
-        "email": response["email"],
-        "fullname": response["display_name"],
-        "first_name": None,
-        "last_name": None,
     }

@@ -11,13 +11,12 @@ from social_core.storage import UserProtocol
 
 from ..crypto import Secret
 from ..integration import Admission, Roles
-from ..oauth import AccessToken, admit
+from ..oauth import AccessToken
 from ..problems import BitbucketServerError, Code
-from ..transport import CALLBACK, Budget
+from ..transport import CALLBACK, Budget, default_transport
 from .choice import IntegrationT, chosen_id
 from .digests import binding_of, configuration_of
 from .logged_in_person import id_of
-from .parameters import find_token
 from .pending import PendingLogin, PendingLogins
 from .purpose import TO_LOG_IN, Intent, Purpose
 from .roles import roles_at
@@ -54,13 +53,6 @@ class ReturnedLogin(Generic[IntegrationT]):
     configuration: str
     budget: Budget
     intent: Intent = TO_LOG_IN
-
-
-def returning_purpose(backend: LoginBackend[Any, Any]) -> Purpose | None:
-    """Return the purpose of the login that the request belongs to; ``None`` if no such login is pending."""
-    token = find_token(backend.data, backend.LOGIN_PARAMETER)
-    pending = None if token is None else PendingLogins(backend.strategy, backend.name).find(token)
-    return None if pending is None else pending.intent.purpose
 
 
 @contextmanager
@@ -102,7 +94,12 @@ def finish_login(
     Raises the refusal of the *callback*, ``login_mixed_up``, ``server_busy``, ``server_overloaded``,
     ``integration_changed``, ``person_changed`` and the problems of a login that is not pending.
     """
-    integration = _coming_back_to(backend, callback.token, purposes)
+    pending = PendingLogins(backend.strategy, backend.name).find(callback.token)
+    if pending is None:
+        raise BitbucketServerError(Code.LOGIN_NOT_PENDING)
+    if pending.integration_id != chosen_id(backend) or pending.intent.purpose not in purposes:
+        raise BitbucketServerError(Code.LOGIN_MIXED_UP)
+    integration = backend.chosen_integration()
     admission = backend.get_admission(integration)
     if callback.refusal is not None:
         _, _, pending = _take_out(backend, callback.token, integration, admission, user)
@@ -112,22 +109,13 @@ def finish_login(
     roles = roles_at(backend, integration, admission)
     budget = backend.budget(integration, CALLBACK)
     try:
-        admit(integration, budget)
+        server = integration.server
+        default_transport().admit(server.url.origin, server.route_for(integration.id), budget)
         begun, configuration, pending = _take_out(backend, callback.token, integration, admission, user)
         return ReturnedLogin(begun, admission, roles, configuration, budget, pending.intent), pending
     except BaseException:
         budget.end()
         raise
-
-
-def _coming_back_to(backend: LoginBackend[Any, IntegrationT], token: str, purposes: Container[Purpose]) -> IntegrationT:
-    """Return the integration of the login that is pending with this *token*, as it is now."""
-    pending = PendingLogins(backend.strategy, backend.name).find(token)
-    if pending is None:
-        raise BitbucketServerError(Code.LOGIN_NOT_PENDING)
-    if pending.integration_id != chosen_id(backend) or pending.intent.purpose not in purposes:
-        raise BitbucketServerError(Code.LOGIN_MIXED_UP)
-    return backend.chosen_integration()
 
 
 def _take_out(

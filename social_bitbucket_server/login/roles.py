@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..integration import Admission, AnyIntegration, Roles, refuse_too_many, roles_for_several_servers
@@ -23,36 +22,15 @@ def roles_at(backend: LoginBackend[Any, Any], integration: AnyIntegration, admis
     return integration.roles
 
 
-def groups_in(response: Mapping[str, Any], *, is_single_server: bool) -> list[str] | None:
-    """Return the roles in *response* as core's mapping of groups knows them, or ``None`` if there are none to give.
-
-    With several servers each begins with its integration's id, so that no server gives the roles of another.
-    """
-    roles = response.get("roles")
-    if is_single_server:
-        return roles
-    return [f"{response.get('integration', '')}:{role}" for role in roles or ()]
-
-
 def mapping_of(mapping: Any, integration_id: str) -> Any:
     """Return the part of core's *mapping* of groups that is about this integration. Core checks a value of another
     kind."""
     if not isinstance(mapping, dict):
         return mapping
-    return {role: groups for role, groups in mapping.items() if _integration_in(role) == integration_id}
+    return {role: groups for role, groups in mapping.items() if integration_in(role) == integration_id}
 
 
-def mappings_by_integration(mapping: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the id of each integration in core's *mapping* of groups, and the part that is about it. Core checks a
-    value of another kind."""
-    if not isinstance(mapping, dict):
-        yield "", mapping
-        return
-    for integration_id in dict.fromkeys(map(_integration_in, mapping)):
-        yield integration_id, mapping_of(mapping, integration_id)
-
-
-def _integration_in(role: Any) -> str:
+def integration_in(role: Any) -> str:
     """Return what comes before the first colon, which no integration's id contains; without a colon, nothing."""
     before, colon, _ = str(role).partition(":")
     return before if colon else ""

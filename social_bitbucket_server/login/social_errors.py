@@ -1,4 +1,5 @@
-"""Problems at the edge to social-core: each becomes an error of core's, with its stage and the setting's full name."""
+"""Problems at the edge to social-core: each becomes an error of core's, with its stage and the setting's full name. The
+application's own function is told of errors, and of logins that began or succeeded."""
 
 from __future__ import annotations
 
@@ -9,10 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from social_core.exceptions import SocialAuthBaseException
+from social_core.utils import user_is_active
 
 from ..account import is_named_by_email
 from ..integration import setting_of_field
+from ..organizations import EventCode, event_of_failed_login, tell
 from ..problems import BitbucketServerError, Code, reference_of
+from .purpose import Purpose
 
 if TYPE_CHECKING:
     from social_core.exceptions import ErrorStage
@@ -44,18 +48,14 @@ def problems_at(stage: ErrorStage, backend: LoginBackend[Any, Any]) -> Iterator[
     try:
         yield
     except BitbucketServerError as error:
+        problem, name = error, error.parameter
+        if name and not error.setting and error.code in _ABOUT_SETTINGS:
+            if name.isupper():
+                problem = error.in_setting(backend.full_name(name))
+            elif backend.has_single_server:
+                problem = error.in_setting(backend.full_name(setting_of_field(name)))
         # Without the way it came: the variables of the functions on it hold tokens.
-        raise _in_its_setting(error, backend).as_social_error(backend, stage) from None
-
-
-def _in_its_setting(error: BitbucketServerError, backend: LoginBackend[Any, Any]) -> BitbucketServerError:
-    """Return *error* with the full name of the setting that it is about."""
-    name = error.parameter
-    if not name or error.setting or error.code not in _ABOUT_SETTINGS:
-        return error
-    if name.isupper():
-        return error.in_setting(backend.full_name(name))
-    return error.in_setting(backend.full_name(setting_of_field(name))) if backend.has_single_server else error
+        raise problem.as_social_error(backend, stage) from None
 
 
 @contextmanager
@@ -77,3 +77,36 @@ def failed_steps(backend: LoginBackend[Any, Any]) -> Iterator[None]:
         place = "".join(traceback.format_tb(error.__traceback__))
         _LOG.error("reference=%s: %s at\n%s", reference_of(failure), type(error).__qualname__, place)
         raise failure from None
+
+
+if TYPE_CHECKING:
+    from .backend import LoginBackend
+
+
+def tell_of(backend: LoginBackend[Any, Any], event: EventCode, **details: str) -> None:
+    """Tell of *event* at the integration that this request is about."""
+    tell(backend.setting("ON_EVENT"), event, {"integration_id": backend.known_integration_id, **details})
+
+
+@contextmanager
+def failure_told(backend: LoginBackend[Any, Any], purpose: Purpose = Purpose.LOG_IN) -> Iterator[None]:
+    """Tell of a login with this *purpose* that fails with one of core's errors. The error goes on. Trials are not
+    told."""
+    try:
+        yield
+    except SocialAuthBaseException as error:
+        if purpose is not Purpose.TRY and backend.setting("ON_EVENT"):
+            problem = error.context.get("problem") or error.code or ""
+            reference = reference_of(error)
+            event = event_of_failed_login(problem)
+            tell_of(backend, event, problem=problem, stage=error.stage or "", reference=reference)
+        raise
+
+
+def tell_of_person(backend: LoginBackend[Any, Any], found: object, *, connects: bool) -> None:
+    """Tell of a login that ended with *found*. Unless that is a person who may log in, the login has not ended, or core
+    shows a disabled person the way out. *connects*: the account is connected to a person who is logged in."""
+    if not isinstance(found, backend.strategy.storage.user.user_model()):
+        return
+    if user_is_active(found) or backend.setting("ALLOW_INACTIVE_USERS_LOGIN"):
+        tell_of(backend, EventCode.IDENTITY_CONNECTED if connects else EventCode.LOGIN_SUCCESS)

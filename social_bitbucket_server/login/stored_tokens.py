@@ -60,33 +60,15 @@ def sealed_token(
     return stored.seal(key_ring_of(backend), integration, uid)
 
 
-def only_sealed(data: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
-    """Return *data*, which an identity keeps, without any token but the sealed one in *response*, if there is one. It
-    comes with the id of its integration."""
-    tokens = {"access_token", "token_type"}
-    kept = {name: value for name, value in data.items() if name not in tokens}
-    if EXTRA_DATA_KEY in response:
-        kept |= {EXTRA_DATA_KEY: response[EXTRA_DATA_KEY], "integration": response["integration"]}
-    return kept
-
-
 def rest_client(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: Callable[[float], None]) -> RestClient:
-    """Return a client for calls as the person whose *identity* it is; it waits with *sleep*.
-
-    Raises ``token_missing``, ``token_unopenable``, ``integration_unknown``, ``setting_missing`` and
-    ``key_ring_invalid``.
-    """
+    """Do what :meth:`.LoginBackend.rest_client` says."""
     integration = _integration_of(backend, identity)
     store = _stored_token(backend, identity, integration)
     return RestClient(backend.client(integration), store, sleep=sleep, limits=backend.limits)
 
 
 def recheck(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: Callable[[float], None]) -> Recheck:
-    """Return whether the person with this *identity* could log in now, and with which roles; it waits with *sleep*. The
-    identity keeps the roles. If they are unknown, it keeps those from before.
-
-    Raises nothing: what keeps the server from being asked is said in the result.
-    """
+    """Do what :meth:`.LoginBackend.recheck` says. If the roles are unknown, the identity keeps those from before."""
     try:
         integration = _integration_of(backend, identity)
         admission = backend.get_admission(integration)
@@ -108,11 +90,7 @@ def recheck(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: Call
 
 
 def revoke(backend: LoginBackend[Any, Any], identity: UserMixin) -> bool:
-    """Erase the access token of *identity*, if there is one. With OAuth 2, ask the server to revoke it before. Return
-    whether the server did.
-
-    Raises nothing: if the server cannot be asked, the log says so, and the token is erased all the same.
-    """
+    """Do what :meth:`.LoginBackend.revoke_access_token` says."""
     if EXTRA_DATA_KEY not in identity.extra_data:
         return False
     is_revoked = False
@@ -149,7 +127,6 @@ def revoke_at_logout(
 
 
 def _keep_roles(backend: LoginBackend[Any, Any], identity: UserMixin, result: Recheck) -> None:
-    """Keep the roles of *result*, if they are known and others than before."""
     if result.roles is None or roles_of(identity) == set(result.roles):
         return
     newest = _newest(backend, identity)

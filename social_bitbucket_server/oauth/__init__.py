@@ -17,10 +17,9 @@ from .base_strings import Cause as Cause
 from .base_strings import Explanation as Explanation
 from .base_strings import explain as explain
 from .oauth1 import Client
-from .oauth1 import admit as admit
 from .oauth2 import OAuth2Client as OAuth2Client
+from .oauth2 import PersonalClient as PersonalClient
 from .person import AccessToken, Person
-from .person import PersonalClient as PersonalClient
 from .sending import JSON as JSON
 from .sending import NO_CHECK as NO_CHECK
 from .sending import Request as Request

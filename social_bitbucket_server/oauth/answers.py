@@ -67,7 +67,16 @@ _OAUTH2_PROBLEMS = {
 }
 # No request to the token address is malformed. Bitbucket says so of a code that it no longer knows.
 _TOKEN_CALL_PROBLEMS = {"invalid_request": Code.CODE_REFUSED} | _OAUTH2_PROBLEMS
-_OAUTH2_CONFIGURED = {Code.CLIENT_REFUSED: "client_secret", Code.SCOPE_REFUSED: "SCOPE"}
+_CONFIGURED = {
+    Code.CALLBACK_REFUSED: "CALLBACK_ORIGIN",
+    Code.CLIENT_REFUSED: "client_secret",
+    Code.CONSUMER_KEY_REFUSED: "consumer_key",
+    Code.CONSUMER_KEY_UNKNOWN: "consumer_key",
+    Code.SCOPE_REFUSED: "SCOPE",
+    Code.SIGNATURE_INVALID: "public_key",
+    Code.SIGNATURE_METHOD_REJECTED: "public_key",
+    Code.TIMESTAMP_REFUSED: "clock",
+}
 _OAUTH2_TOKEN = re.compile(r"[!-~]{1,4096}")
 _LONGEST_LIFETIME = 10**10
 _OTHER_NAMES = {
@@ -116,8 +125,7 @@ def read_grant(answer: Answer) -> Grant:
     Raises the problem that the answer reports, and ``token_invalid``, ``malformed_answer``, ``intercepted``,
     ``empty_answer``.
     """
-    if answer.status in {400, 401, 403}:
-        _raise_oauth2_error(answer)
+    _raise_oauth2_error(answer)
     _raise_for_status(answer, is_asked_as_a_person=False, claim="access_token")
     if not answer.body.strip():
         raise BitbucketServerError(Code.EMPTY_ANSWER, claim="access_token")
@@ -127,12 +135,12 @@ def read_grant(answer: Answer) -> Grant:
     kind = document.get("token_type")
     if type(kind) is not str or kind.lower() != "bearer":
         raise BitbucketServerError(Code.TOKEN_INVALID, "It is not a bearer token.", claim="token_type")
-    refresh_token = document.get("refresh_token")
-    return Grant(
-        _oauth2_token(document.get("access_token"), "access_token"),
-        Secret() if refresh_token is None else _oauth2_token(refresh_token, "refresh_token"),
-        _lifetime(document.get("expires_in")),
-    )
+    access_token = _oauth2_token(document.get("access_token"), "access_token")
+    refresh_token, lifetime = document.get("refresh_token"), document.get("expires_in")
+    refresh_token = Secret() if refresh_token is None else _oauth2_token(refresh_token, "refresh_token")
+    if lifetime is not None and (type(lifetime) is not int or not 0 < lifetime < _LONGEST_LIFETIME):
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "The token's lifetime is not a number of seconds.")
+    return Grant(access_token, refresh_token, lifetime)
 
 
 @opaque
@@ -141,8 +149,7 @@ def read_revocation(answer: Answer) -> None:
 
     Raises the problem that the answer reports, and ``intercepted``.
     """
-    if answer.status in {400, 401, 403}:
-        _raise_oauth2_error(answer)
+    _raise_oauth2_error(answer)
     _raise_for_status(answer, is_asked_as_a_person=False)
     if answer.is_html:
         raise interception(answer)
@@ -154,39 +161,24 @@ def _oauth2_token(value: Any, claim: str) -> Secret:
     return Secret(value)
 
 
-def _lifetime(value: Any) -> int | None:
-    if value is None:
-        return None
-    if type(value) is not int or not 0 < value < _LONGEST_LIFETIME:
-        raise BitbucketServerError(Code.MALFORMED_ANSWER, "The token's lifetime is not a number of seconds.")
-    return value
-
-
 def _raise_oauth2_error(answer: Answer) -> None:
+    if answer.status not in {400, 401, 403}:
+        return
     try:
         document = _json(answer, claim="access_token")
     except BitbucketServerError:
         return
     if isinstance(document, dict) and type(document.get("error")) is str:
-        raise _oauth2_problem(document["error"], _TOKEN_CALL_PROBLEMS, answer.status)
+        raise oauth2_problem(document["error"], _TOKEN_CALL_PROBLEMS, answer.status)
 
 
-def oauth2_problem(error: str) -> BitbucketServerError:
-    """Return the problem that an ``error`` of OAuth 2 in a callback stands for. ``access_denied`` is the person's
-    answer, and left to the caller."""
-    return _oauth2_problem(error, _OAUTH2_PROBLEMS)
-
-
-def _oauth2_problem(error: str, problems: Mapping[str, Code], status_code: int | None = None) -> BitbucketServerError:
+def oauth2_problem(
+    error: str, problems: Mapping[str, Code] = _OAUTH2_PROBLEMS, status_code: int | None = None
+) -> BitbucketServerError:
+    """Return the one of *problems* that an ``error`` of OAuth 2 stands for; by default, of those of a callback.
+    ``access_denied`` is the person's answer, and left to the caller."""
     provider_code = error if error in OAUTH2_ERRORS else "other"
-    code = problems.get(provider_code, Code.OAUTH_PROBLEM)
-    return BitbucketServerError(
-        code,
-        _reported(provider_code) if code == Code.OAUTH_PROBLEM else "",
-        parameter=_OAUTH2_CONFIGURED.get(code),
-        provider_code=provider_code,
-        status_code=status_code,
-    )
+    return _reported(problems.get(provider_code, Code.OAUTH_PROBLEM), provider_code, status_code)
 
 
 def _pairs(text: str) -> list[tuple[str, Secret]]:
@@ -267,37 +259,31 @@ def _raise_for_status(
         raise interception(answer, claim)
     if status == 401 and not answer.body and is_asked_as_a_person:
         raise BitbucketServerError(Code.ACCOUNT_NOT_ADMITTED, status_code=status)
-    if 500 <= status < 600:
-        raise BitbucketServerError(Code.SERVER_ERROR, f"It answered with status {status}.", status_code=status)
-    raise BitbucketServerError(Code.REQUEST_REFUSED, f"It answered with status {status}.", status_code=status)
+    code = Code.SERVER_ERROR if 500 <= status < 600 else Code.REQUEST_REFUSED
+    raise BitbucketServerError(code, f"It answered with status {status}.", status_code=status)
 
 
 def _raise_refusal(answer: Answer) -> None:
-    """Raise the problem for which Bitbucket refuses a request that it could read, if it says so."""
     if wants_captcha(answer):
         raise BitbucketServerError(Code.CAPTCHA_WANTED, status_code=answer.status)
     if answer.status == 403 and _XSRF_REFUSAL in answer.body[:LONGEST_REFUSAL].lower():
         raise BitbucketServerError(Code.XSRF_CHECK_FAILED, status_code=answer.status)
-    exception = _exception_name(answer)
-    if exception and answer.status in {401, 403}:
-        raise BitbucketServerError(Code.NOT_PERMITTED, status_code=answer.status, facts={"exception": exception})
+    try:
+        document = json.loads(answer.body[:LONGEST_REFUSAL])
+    except (ValueError, RecursionError):
+        return
+    match document:  # the first error that REST reports
+        case {"errors": [{"exceptionName": str(name)}, *_]} if _EXCEPTION.fullmatch(name):
+            exception = name.rpartition(".")[2]
+            if exception and answer.status in {401, 403}:
+                raise BitbucketServerError(
+                    Code.NOT_PERMITTED, status_code=answer.status, facts={"exception": exception}
+                )
 
 
 def wants_captcha(answer: Answer) -> bool:
     """Return whether Bitbucket refuses a login until a CAPTCHA is solved, as the header of *answer* says."""
     return "captcha" in answer.headers.get("X-Authentication-Denied-Reason", "").lower()
-
-
-def _exception_name(answer: Answer) -> str:
-    """Return the ``exceptionName`` of the first error that REST reports, without its package."""
-    try:
-        document = json.loads(answer.body[:LONGEST_REFUSAL])
-    except (ValueError, RecursionError):
-        return ""
-    match document:
-        case {"errors": [{"exceptionName": str(name)}, *_]} if _EXCEPTION.fullmatch(name):
-            return name.rpartition(".")[2]
-    return ""
 
 
 def oauth_problem(answer: Answer) -> dict[str, str]:
@@ -321,46 +307,26 @@ def _raise_oauth_problem(answer: Answer) -> None:
     if not reported:
         return
     provider_code = reported if reported in OAUTH_PROBLEMS else "other"
+    name = _OTHER_NAMES.get(provider_code, provider_code)
+    code = Code(name) if name in PROBLEMS else Code.OAUTH_PROBLEM
     if provider_code == "parameter_rejected" and "oauth_callback" in parameters.get("oauth_parameters_rejected", ""):
-        raise BitbucketServerError(
-            Code.CALLBACK_REFUSED, parameter="CALLBACK_ORIGIN", provider_code=provider_code, status_code=answer.status
-        )
+        code = Code.CALLBACK_REFUSED
     if provider_code == "parameter_absent":
         # Every request has all parameters. Without the header, Bitbucket misses the consumer key among others.
         absent = parameters.get("oauth_parameters_absent", "oauth_consumer_key")
-        is_header_lost = "oauth_consumer_key" in absent
-        raise BitbucketServerError(
-            Code.AUTHORIZATION_HEADER_LOST if is_header_lost else Code.REQUEST_CHANGED,
-            provider_code=provider_code,
-            status_code=answer.status,
-        )
-    name = _OTHER_NAMES.get(provider_code, provider_code)
-    code = Code(name) if name in PROBLEMS else Code.OAUTH_PROBLEM
-    raise BitbucketServerError(
-        code,
-        _reported(provider_code) if code == Code.OAUTH_PROBLEM else "",
-        parameter=_CONFIGURED.get(code),
-        provider_code=provider_code,
-        status_code=answer.status,
+        code = Code.AUTHORIZATION_HEADER_LOST if "oauth_consumer_key" in absent else Code.REQUEST_CHANGED
+    raise _reported(code, provider_code, answer.status)
+
+
+def _reported(code: Code, provider_code: str, status_code: int | None) -> BitbucketServerError:
+    """Return the problem that the server reported. A name that OAuth does not have may be any text: it is not shown."""
+    reason = ""
+    if code == Code.OAUTH_PROBLEM:
+        is_known = provider_code != "other"
+        reason = f"It reported {provider_code}." if is_known else "It reported a problem that OAuth does not have."
+    return BitbucketServerError(
+        code, reason, parameter=_CONFIGURED.get(code), provider_code=provider_code, status_code=status_code
     )
-
-
-def _reported(provider_code: str) -> str:
-    """Say what the server reported. A name that OAuth does not have may be any text, so it is not shown."""
-    return (
-        "It reported a problem that OAuth does not have."
-        if provider_code == "other"
-        else f"It reported {provider_code}."
-    )
-
-
-_CONFIGURED = {
-    Code.CONSUMER_KEY_REFUSED: "consumer_key",
-    Code.CONSUMER_KEY_UNKNOWN: "consumer_key",
-    Code.SIGNATURE_INVALID: "public_key",
-    Code.SIGNATURE_METHOD_REJECTED: "public_key",
-    Code.TIMESTAMP_REFUSED: "clock",
-}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

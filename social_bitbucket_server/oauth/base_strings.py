@@ -6,7 +6,6 @@ the address that its container saw. Where both agree, the key is another one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -110,26 +109,20 @@ def explain(ours: str, theirs: str, *, key_fingerprint: str) -> Explanation:
         return Explanation(
             Cause.UNKNOWN, "The server did not say what it made of the request, so only guesses are possible.", ()
         )
-    parts = _parts(mine, other)
+    values, other_values = mine._values(), other._values()
+    parts = (
+        Part("method", mine.method, other.method),
+        Part("scheme", mine.scheme, other.scheme),
+        Part("host", mine.host, other.host),
+        Part("port", str(mine.port), str(other.port)),
+        Part("path", mine.path, other.path),
+        *(_masked(name, values.get(name), other_values.get(name)) for name in sorted(values.keys() | other_values)),
+    )
     cause, conclusion = _conclude(mine, other, [part for part in parts if not part.agrees], key_fingerprint)
     return Explanation(cause, conclusion, parts)
 
 
-def _parts(ours: BaseString, theirs: BaseString) -> tuple[Part, ...]:
-    address = [
-        Part("method", ours.method, theirs.method),
-        Part("scheme", ours.scheme, theirs.scheme),
-        Part("host", ours.host, theirs.host),
-        Part("port", str(ours.port), str(theirs.port)),
-        Part("path", ours.path, theirs.path),
-    ]
-    mine, other = ours._values(), theirs._values()
-    names = sorted(mine.keys() | other.keys())
-    return (*address, *(_masked(name, mine, other) for name in names))
-
-
-def _masked(name: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Part:
-    mine, other = ours.get(name), theirs.get(name)
+def _masked(name: str, mine: str | None, other: str | None) -> Part:
     if name in _SHOWN or not name.startswith("oauth_"):
         return Part(name, "(missing)" if mine is None else mine, "(missing)" if other is None else other)
     if mine == other:
@@ -149,7 +142,9 @@ def _conclude(ours: BaseString, theirs: BaseString, differing: list[Part], key_f
             f"fingerprint is {key_fingerprint}."
         )
     hidden = [_about_address(name, ours, theirs) for name in _ADDRESS if name in names]
-    if "scheme" in names and _ports_follow_from_schemes(ours, theirs):
+    # If both ports are the defaults of their schemes, they are no difference of their own.
+    ports_follow = all(side.port == _DEFAULT_PORTS[side.scheme] for side in (ours, theirs))
+    if "scheme" in names and ports_follow:
         hidden = [about for about in hidden if about[0] is not Cause.PORT]
     if hidden:
         return hidden[0][0], " ".join(sentence for _, sentence in hidden)
@@ -179,7 +174,8 @@ def _about_address(part: str, ours: BaseString, theirs: BaseString) -> tuple[Cau
                 f"The server sees port {theirs.port} instead of {ours.port}: set server.proxy-port (proxyPort) to "
                 f"{ours.port}."
             )
-    if _is_doubled(ours.path, theirs.path):
+    extra = theirs.path.removesuffix(ours.path) if theirs.path.endswith(ours.path) else ""
+    if extra and ours.path.startswith(f"{extra}/"):  # the first segments are repeated in front
         return Cause.CONTEXT_PATH_TWICE, (
             "The server sees the context path twice: the proxy in front of it adds it although the server has it in "
             "its own settings (server.context-path) too."
@@ -196,14 +192,3 @@ def _about_parameters(ours: BaseString, theirs: BaseString) -> str:
     }
     listed = "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in changes.items() if names)
     return f"Parameters of the request did not arrive as they were sent ({listed}): something on the way changes them."
-
-
-def _ports_follow_from_schemes(ours: BaseString, theirs: BaseString) -> bool:
-    """Return whether both ports are the defaults of their schemes, and no difference of their own."""
-    return all(side.port == _DEFAULT_PORTS[side.scheme] for side in (ours, theirs))
-
-
-def _is_doubled(ours: str, theirs: str) -> bool:
-    """Return whether *theirs* is *ours* with its first segments repeated in front."""
-    extra = theirs.removesuffix(ours) if theirs.endswith(ours) else ""
-    return bool(extra) and ours.startswith(f"{extra}/")

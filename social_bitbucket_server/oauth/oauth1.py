@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import urlencode
 
 from ..crypto import Secret
-from ..integration import AnyIntegration, Integration
+from ..integration import Integration
 from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Budget, default_transport
 from .answers import DENIED, read_form
@@ -127,12 +127,6 @@ class Client:
                 facts=facts,
             )
         return answer
-
-
-def admit(integration: AnyIntegration, budget: Budget) -> None:
-    """Let the step that *budget* belongs to ask the server of *integration*, see :meth:`.Transport.admit`."""
-    server = integration.server
-    default_transport().admit(server.url.origin, server.route_for(integration.id), budget)
 
 
 def _token_call(url: str, form: str | None = None) -> Request:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import secrets
 from dataclasses import replace
-from typing import Self
+from typing import Self, TypeAlias
 from urllib.parse import urlencode
 
 from ..crypto import Secret
@@ -14,6 +14,7 @@ from ..integration import OAuth2Integration
 from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Budget
 from .answers import read_grant, read_revocation
+from .oauth1 import Client
 from .person import AccessToken, Person
 from .sending import FORM, Request, Sender
 
@@ -39,13 +40,14 @@ class OAuth2Client:
         *code_verifier* the server learns the SHA-256 alone (RFC 7636, S256). *scope* lists the token's scopes,
         separated by spaces. The server refuses a scope wider than the link's permissions.
         """
+        digest = hashlib.sha256(code_verifier.encode()).digest()
         return self.integration.server.url.oauth2_authorize(
             response_type="code",
             client_id=self.integration.client_id,
             redirect_uri=callback,
             scope=scope,
             state=state,
-            code_challenge=_challenge(code_verifier),
+            code_challenge=base64.urlsafe_b64encode(digest).decode().rstrip("="),
             code_challenge_method="S256",
         )
 
@@ -139,8 +141,8 @@ class OAuth2Client:
         return self._sender.send(Request("POST", url, TOKEN_LIMIT, body=body, content_type=FORM), fresh=fresh)
 
 
-def _challenge(code_verifier: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")
+PersonalClient: TypeAlias = Client | OAuth2Client
+"""Asks one server for things as any person who granted an access token, by either OAuth."""
 
 
 def _is_refusal(answer: Answer) -> bool:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any
 
 from ..integration import AnyIntegration, ServerURL
-from ..transport import Answer, Budget
+from ..transport import Answer
 from .answers import read_json, read_text
-from .sending import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +82,3 @@ class Person:
         answer = self._ask(url, accept)
         self._ids.update(answer.headers.getlist("X-AUSERID"))
         return answer
-
-
-class PersonalClient(Protocol):
-    """Asks one server for things as any person who granted an access token, by OAuth 1 or by OAuth 2."""
-
-    @property
-    def integration(self) -> AnyIntegration:
-        """The integration whose server is asked."""
-
-    def within(self, budget: Budget) -> Self:
-        """Return a client whose requests belong to one step, and use its *budget*."""
-
-    def as_person(self, access_token: AccessToken) -> Person:
-        """Return what asks the server as the person who granted *access_token*."""
-
-    def request(self, request: Request, access_token: AccessToken) -> Answer:
-        """Send *request* as the person whose access token it is."""
-
-    def renew(self, access_token: AccessToken) -> AccessToken:
-        """Exchange an access token for a new one."""

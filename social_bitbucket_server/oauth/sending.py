@@ -41,11 +41,6 @@ class Request:
             return headers
         return headers | NO_CHECK | ({"Content-Type": self.content_type} if self.content_type else {})
 
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether it may be sent again if a kept connection breaks. The server may have carried out a POST of REST."""
-        return self.method != "POST" or self.content_type != JSON
-
 
 class Sender:
     """Sends requests to the server of *integration*, within *budget*. Without one, each request may wait for the
@@ -60,24 +55,24 @@ class Sender:
         """Send *request* on an open connection, and once more on a new one if the open one went stale. *fresh*: on a
         new connection at once. *authorize*: returns the header ``Authorization``, a new one for each time.
 
-        Raises ``connection_failed`` for a request that is not repeatable, and the problems of the conversation.
+        Raises ``connection_failed`` if the open one went stale with a POST of REST; also the conversation's problems.
         """
-        try:
-            return self._attempt(request, authorize, fresh)
-        except ConnectionWentStale:
-            if not request.is_repeatable:
-                raise
-        return self._attempt(request, authorize, fresh=True)
-
-    def _attempt(self, request: Request, authorize: Callable[[], str] | None, fresh: bool) -> Answer:
-        return default_transport().send(
-            request.method,
-            request.url,
-            request.headers | ({"Authorization": authorize()} if authorize else {}),
-            body=request.body,
-            route=self._route,
-            timeout=self._timeout,
-            limit=request.limit,
-            fresh=fresh,
-            budget=self._budget,
-        )
+        is_again = False
+        while True:
+            try:
+                return default_transport().send(
+                    request.method,
+                    request.url,
+                    request.headers | ({"Authorization": authorize()} if authorize else {}),
+                    body=request.body,
+                    route=self._route,
+                    timeout=self._timeout,
+                    limit=request.limit,
+                    fresh=fresh or is_again,
+                    budget=self._budget,
+                )
+            except ConnectionWentStale:
+                # The server may have carried out a POST of REST.
+                if is_again or (request.method == "POST" and request.content_type == JSON):
+                    raise
+                is_again = True

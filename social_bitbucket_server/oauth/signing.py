@@ -60,7 +60,9 @@ def authorization(
     }
     parameters = [(name, _escaped(value)) for name, value in wanted.items() if value is not None]
     signature = private_key.sign_sha1(_base_string(method, url, parameters, form or "").encode("ascii"))
-    parameters.append(("oauth_signature", _escaped_base64(base64.b64encode(signature).decode("ascii"))))
+    text = base64.b64encode(signature).decode("ascii")
+    # As _escaped() does, and faster for a long text with few characters to encode.
+    parameters.append(("oauth_signature", text.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")))
     return Secret("OAuth " + ", ".join(f'{name}="{value}"' for name, value in parameters))
 
 
@@ -68,12 +70,13 @@ def _base_string(method: str, url: str, parameters: Iterable[tuple[str, str]], f
     """Return the text to sign. *parameters* are percent-encoded already."""
     address, query = _address_and_query(url)
     pairs = sorted((*parameters, *query, *_encoded_again(form)))
-    return "&".join((method, address, _escaped_pairs("&".join(f"{name}={value}" for name, value in pairs))))
+    text = "&".join(f"{name}={value}" for name, value in pairs)
+    # As _escaped() does, and faster. Names and values are encoded already, and are encoded again.
+    return "&".join((method, address, text.replace("%", "%25").replace("=", "%3D").replace("&", "%26")))
 
 
 @lru_cache(maxsize=256)
 def _address_and_query(url: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return the address that is signed for *url*, without the query, and the parameters of the query."""
     parts = urlsplit(url)
     scheme, authority = parts.scheme.lower(), parts.netloc.lower()
     address = f"{scheme}://{authority.removesuffix(_DEFAULT_PORTS[scheme])}{parts.path or '/'}"
@@ -92,15 +95,3 @@ def _escaped(text: str | bytes) -> str:
     if isinstance(text, str) and _UNRESERVED.fullmatch(text):
         return text
     return quote(text, safe="")
-
-
-# These two do the same for long texts with few characters to encode, and are faster.
-
-
-def _escaped_base64(text: str) -> str:
-    return text.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
-
-
-def _escaped_pairs(text: str) -> str:
-    """Return *text*, whose names and values are percent-encoded already, encoded again."""
-    return text.replace("%", "%25").replace("=", "%3D").replace("&", "%26")

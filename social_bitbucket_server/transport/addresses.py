@@ -103,12 +103,10 @@ class AddressPolicy:
         """Return whether a connection may go to *address*."""
         if address in self.test_addresses:
             return True
-        match classify(address):
-            case AddressClass.PUBLIC:
-                return True
-            case AddressClass.PRIVATE:
-                return _within(_unmapped(address), self.private_networks)
-        return False
+        address_class = classify(address)
+        if address_class is AddressClass.PRIVATE:
+            return _within(_unmapped(address), self.private_networks)
+        return address_class is AddressClass.PUBLIC
 
 
 def _unmapped(address: Address) -> Address:

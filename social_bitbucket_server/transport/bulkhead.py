@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ..problems import BitbucketServerError, Code
@@ -28,10 +27,6 @@ _EARLY = 0.01  # seconds that a timer may ring before its time
 _LATE = 0.25  # seconds by which it rings late when this process, or the machine, is very busy
 _SHORT = 0.05  # seconds of a wait that is not looked at closely
 _WEIGHT = 0.25  # of the newest value in an average
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in {int, float}
 
 
 def _invalid(parameter: str, reason: str) -> BitbucketServerError:
@@ -53,9 +48,9 @@ class Limits:
     slow_steps: int = 4
 
     def __post_init__(self) -> None:
-        if not _is_number(self.login_seconds) or not 0 < self.login_seconds <= LONGEST_LOGIN:
+        if type(self.login_seconds) not in {int, float} or not 0 < self.login_seconds <= LONGEST_LOGIN:
             raise _invalid("LOGIN_SECONDS", f"It is a number of seconds up to {LONGEST_LOGIN}.")
-        if not _is_number(self.patience) or not 0 < self.patience <= self.login_seconds:
+        if type(self.patience) not in {int, float} or not 0 < self.patience <= self.login_seconds:
             raise _invalid("PATIENCE", "It is a number of seconds, at most LOGIN_SECONDS.")
         if type(self.slow_steps) is not int or self.slow_steps < 1:
             raise _invalid("SLOW_STEPS", "It is a number of steps, at least 1.")
@@ -74,12 +69,6 @@ class Limits:
         return replace(self, **given) if given else self
 
     @property
-    def slow_answer(self) -> float:
-        """Seconds after which one answer is slow. A callback needs three at least, so none slower than that fits into
-        the patience."""
-        return self.patience / 3
-
-    @property
     def patience_for_one_answer(self) -> float:
         """Seconds that a step may wait for one answer alone. A server that hangs ends steps sooner than one that
         answers."""
@@ -91,10 +80,6 @@ class Limits:
 
         It is half of a worker's threads if :attr:`slow_steps` is a quarter of them."""
         return 2 * self.slow_steps
-
-    def is_brief(self, seconds: float, share: Share) -> bool:
-        """Return whether a step that has this *share* may wait for *seconds*, however many others do."""
-        return seconds < self.patience * share.fraction * 5 / 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +119,8 @@ class Bulkhead:
     def enter(self, limits: Limits, share: Share) -> bool:
         """Let a step begin. Return whether it has a place already. Raises ``server_busy``."""
         with self._lock:
-            is_crowded = self._in_progress >= limits.crowd and not limits.is_brief(self._expected(share, limits), share)
+            brief = limits.patience * share.fraction * 5 / 6  # seconds that a step may wait, however many others do
+            is_crowded = self._in_progress >= limits.crowd and self._expected(share, limits) >= brief
             if is_crowded or self._taken >= limits.slow_steps:
                 raise BitbucketServerError(Code.SERVER_BUSY)
             is_slow = self._slow_until - time.monotonic() > limits.patience
@@ -179,7 +165,8 @@ class Bulkhead:
             now = time.monotonic()
             self._answered_at = now
             self._usual_answer += (seconds - self._usual_answer) * _WEIGHT
-            if seconds > limits.slow_answer:
+            # A callback needs three answers at least, so none slower than that fits into the patience.
+            if seconds > limits.patience / 3:
                 until = max(self._slow_until, now) + seconds / limits.slow_steps
                 self._slow_until = min(until, now + limits.login_seconds)
 
@@ -241,7 +228,7 @@ class Budget:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _type: type[BaseException] | None, _value: object, _traceback: TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.end()
 
     def end(self) -> None:

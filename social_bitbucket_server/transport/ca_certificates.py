@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509.oid import ExtensionOID
 
 from ..problems import BitbucketServerError, Code
 from .certificates import UNREADABLE, pem_of, read_certificates
@@ -30,10 +29,9 @@ def read_ca_certificates(given: str | bytes) -> str:
 def is_ca(certificate: x509.Certificate) -> bool:
     """Return whether *certificate* may issue others."""
     try:
-        constraints = certificate.extensions.get_extension_for_oid(ExtensionOID.BASIC_CONSTRAINTS)
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, *UNREADABLE):
         return False
-    return isinstance(constraints.value, x509.BasicConstraints) and constraints.value.ca
 
 
 def _is_self_signed(certificate: x509.Certificate) -> bool:

@@ -41,17 +41,15 @@ def pem_of(certificates: Iterable[x509.Certificate]) -> str:
 
 def ends_of(pem: str) -> tuple[datetime, ...]:
     """Return when each certificate in *pem*, clean PEM, ends. An empty text has none."""
-    certificates = x509.load_pem_x509_certificates(pem.encode()) if pem else ()
-    return tuple(map(_end_of, certificates))
-
-
-def _end_of(certificate: x509.Certificate) -> datetime:
-    """Return when it ends, 1970 at the earliest. Python has no year 0, which a certificate may name. Nor does it have
-    the first hours of the year 1 in time zones where it is still the year 0."""
-    try:
-        return max(certificate.not_valid_after_utc, _EPOCH)
-    except ValueError:
-        return _EPOCH
+    ends = []
+    for certificate in x509.load_pem_x509_certificates(pem.encode()) if pem else ():
+        # 1970 at the earliest. Python has no year 0, which a certificate may name. Nor does it have the first hours of
+        # the year 1 in time zones where it is still the year 0.
+        try:
+            ends.append(max(certificate.not_valid_after_utc, _EPOCH))
+        except ValueError:
+            ends.append(_EPOCH)
+    return tuple(ends)
 
 
 def _refuse_private_key(text: str) -> None:

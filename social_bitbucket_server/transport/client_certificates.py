@@ -6,14 +6,12 @@ import re
 import secrets
 import ssl
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -26,15 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ..crypto import Secret, opaque, pasted
 from ..problems import BitbucketServerError, Code
-from .certificates import ends_of, pem_of, read_certificates
+from .certificates import pem_of, read_certificates
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]{0,20}PRIVATE KEY)-----.{1,65536}?-----END \1-----", re.DOTALL)
-_TLS_KEYS = (
-    rsa.RSAPrivateKey,
-    ec.EllipticCurvePrivateKey,
-    ed25519.Ed25519PrivateKey,
-    ed448.Ed448PrivateKey,
-)
 _TLSKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 _UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 
@@ -98,12 +90,6 @@ def load_client_certificate(context: ssl.SSLContext, certificate: str, key: str)
     context.post_handshake_auth = True
 
 
-def expiry_of(certificate: str) -> str:
-    """Say until when *certificate*, clean PEM, was valid; empty where it still is."""
-    ends = ends_of(certificate)[0]
-    return f"It was valid until {ends:%Y-%m-%d}." if ends < datetime.now(UTC) else ""
-
-
 def _checked(text: str, code: Code, parameter: str) -> str:
     """Return *text* with real newlines: environment variables often have ``\\n`` in their place."""
     if len(text) > pasted.LONGEST:
@@ -134,35 +120,23 @@ def _private_key(text: str) -> _TLSKey:
 
 
 def _key_in(text: str) -> _TLSKey | None:
-    """Return the private key in *text*, or ``None`` where there is none."""
     block = _PRIVATE_KEY.search(text)
-    if block is None:
-        return _key_in_der(pasted.decode_base64(text) or b"")
-    if "ENCRYPTED" in block[0]:
+    if block is not None and "ENCRYPTED" in block[0]:
         raise _encrypted_key()
-    if block[1].startswith("OPENSSH"):
+    if block is not None and block[1].startswith("OPENSSH"):
         raise _invalid_key("It is in OpenSSH's format. Convert a copy with 'ssh-keygen -p -m PEM -f FILE'.")
     try:
-        key = load_pem_private_key(block[0].encode(), None)
+        if block is None:
+            key = load_der_private_key(pasted.decode_base64(text) or b"", None)
+        else:
+            key = load_pem_private_key(block[0].encode(), None)
     except TypeError:  # how cryptography says that the key is encrypted
         raise _encrypted_key() from None
     except _UNREADABLE:
+        if block is None:
+            return None
         raise _invalid_key("What stands between its BEGIN and END lines is damaged, or of another kind.") from None
-    return _usable(key)
-
-
-def _key_in_der(der: bytes) -> _TLSKey | None:
-    try:
-        key = load_der_private_key(der, None)
-    except TypeError:  # as above
-        raise _encrypted_key() from None
-    except _UNREADABLE:
-        return None
-    return _usable(key)
-
-
-def _usable(key: PrivateKeyTypes) -> _TLSKey:
-    if not isinstance(key, _TLS_KEYS):
+    if not isinstance(key, _TLSKey):
         raise _invalid_key("It is not an RSA, EC, Ed25519 or Ed448 key.")
     return key
 

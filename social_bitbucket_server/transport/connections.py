@@ -7,8 +7,8 @@ import queue
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 import urllib3
@@ -18,12 +18,12 @@ from urllib3.util.ssltransport import SSLTransport
 from ..problems import BitbucketServerError, Code
 from .addresses import Address
 from .connection_errors import proxy_unreachable
-from .exchange import Exchange, current
+from .exchange import CURRENT, Exchange, Route, current
 from .heads import LimitedResponse
-from .reaching import connect, handshake_of
-from .route import Route
-from .sockets import TimedSocket, TimedTLSSocket
+from .reaching import connect, handshake_of, lag_of
 from .trust import ssl_context
+
+_T = TypeVar("_T")
 
 Connections: TypeAlias = urllib3.PoolManager | urllib3.HTTPConnectionPool
 """A pool, which takes paths. Through a proxy a manager, which takes whole URLs and knows what to tell the proxy."""
@@ -81,8 +81,8 @@ class _CheckedConnection:
         exchange.has_connected = True
         host, port, policy = self.host, self.port, None
         if self.proxy is None:
-            host, port = exchange.destination(host, port)
-            policy = exchange.policy
+            host, port = exchange.route.connect_to or (host, port)
+            policy = exchange.route.policy
         try:
             addresses = exchange.look_up(host, policy)
             connection = _connected(addresses, port, exchange)
@@ -122,8 +122,8 @@ class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
     def _tunnel(self) -> None:
         exchange = current()
         name, port = self._tunnel_host, self._tunnel_port
-        if exchange.connect_to is not None:
-            self._tunnel_host, self._tunnel_port = exchange.connect_to
+        if exchange.route.connect_to is not None:
+            self._tunnel_host, self._tunnel_port = exchange.route.connect_to
         if exchange.through_proxy_to is not None:
             self._tunnel_host = str(exchange.through_proxy_to)
         exchange.is_at_proxy = True
@@ -175,7 +175,6 @@ def _has_leftovers(sock: Any) -> bool:
 
 
 def _connected(addresses: Sequence[Address], port: int, exchange: Exchange) -> socket.socket:
-    """Return a new connection to one of *addresses*."""
     made: list[tuple[float, socket.socket]] = []
 
     def make(seconds: float) -> socket.socket:
@@ -190,3 +189,74 @@ def _connected(addresses: Sequence[Address], port: int, exchange: Exchange) -> s
         return time.monotonic() - began - handshake if handshake is not None else None
 
     return exchange.wait(make, lag)
+
+
+class _Timed:
+    """Mixed into sockets, so that sending and receiving take no longer than the exchange has left. A timeout of the
+    socket's own would begin anew with every byte that drips in."""
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        return self._in_time(super().recv_into, *args, **kwargs)  # type: ignore[misc,no-any-return]  # of the class it is mixed into
+
+    def recv(self, *args: Any, **kwargs: Any) -> bytes:
+        return self._in_time(super().recv, *args, **kwargs)  # type: ignore[misc,no-any-return]  # of the class it is mixed into
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        return self._in_time(super().send, *args, **kwargs)  # type: ignore[misc,no-any-return]  # of the class it is mixed into
+
+    def sendall(self, data: Any, *args: Any) -> None:
+        """Send piece by piece: after a timeout it would be unknown how much of it was sent."""
+        left = memoryview(data).cast("B")
+        while left:
+            left = left[self.send(left, *args) :]
+
+    def _in_time(self, block: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
+        exchange = CURRENT.get()
+        if exchange is None:
+            return block(*args, **kwargs)
+
+        def within(seconds: float) -> _T:
+            self.settimeout(seconds)  # type: ignore[attr-defined]  # of the class it is mixed into
+            return block(*args, **kwargs)
+
+        return exchange.wait(within, lambda: lag_of(self))  # type: ignore[arg-type]  # it is mixed into a socket
+
+
+class TimedSocket(_Timed, socket.socket):
+    """A socket for plain HTTP, and below TLS."""
+
+
+class TimedTLSSocket(_Timed, ssl.SSLSocket):
+    """A socket for TLS, which tells how far the handshake came."""
+
+    def do_handshake(self, *args: Any) -> None:
+        """Shake hands in time, and note whether the server has shown its certificate."""
+        try:
+            self._in_time(super().do_handshake, *args)
+        except BitbucketServerError:
+            self.close()  # after its own errors ssl does so
+            raise
+        finally:
+            exchange = CURRENT.get()
+            if exchange is not None:
+                exchange.server_is_known = self.cipher() is not None
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        """Send, or raise the alert with which the server hung up."""
+        try:
+            return super().send(*args, **kwargs)
+        except ssl.SSLEOFError as error:
+            ended: ssl.SSLError = error
+        # Not above: it would have the end as its context, which would be told as the cause.
+        raise self._alert() or ended
+
+    def _alert(self) -> ssl.SSLError | None:
+        """Return the alert with which the server hung up, if any. In TLS 1.3 it refuses the client's certificate after
+        the handshake, perhaps before the request is sent."""
+        try:
+            self.recv(1)
+        except ssl.SSLError as error:
+            return error if "_ALERT_" in (error.reason or "") else None
+        except OSError:
+            pass
+        return None

@@ -1,19 +1,61 @@
-"""One request and its answer, with one deadline for everything."""
+"""One request on its route to a server, and its answer, with one deadline for everything."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TypeVar
 
+from urllib3 import HTTPHeaderDict
+
+from ..crypto import Secret
 from . import reaching
 from .addresses import Address, AddressPolicy
 from .bulkhead import Budget
 from .reaching import LookUp, Resolver
-from .route import Route
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to a server.
+
+    Certificates and *client_key* are as in :mod:`.trust`. *policy*: the addresses that may be reached, ``None`` for
+    all. *connect_to*: host and port that connections go to instead of the URL's. *proxy*: the address of a proxy that
+    connects there. *owner*: the id of the integration that the connections and failures belong to. What fails for one
+    integration says nothing about another.
+    """
+
+    verify: bool | str = True
+    ca_certificates: str = field(default="", repr=False)
+    client_certificate: str = field(default="", repr=False)
+    client_key: Secret = field(default=Secret(), repr=False)
+    policy: AddressPolicy | None = None
+    connect_to: tuple[str, int] | None = None
+    proxy: str | None = field(default=None, repr=False)
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """The server's answer: *status*, *headers* with every line of a repeated one, and the bytes of the *body*. *url* is
+    the address that was asked."""
+
+    status: int
+    headers: HTTPHeaderDict
+    body: bytes
+    url: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status}, {len(self.body)} bytes>"
+
+    @property
+    def is_html(self) -> bool:
+        """Whether it is a page for people, which no address of this conversation answers with."""
+        return "html" in self.headers.get("Content-Type", "").lower()
 
 
 class Exchange:
@@ -23,9 +65,7 @@ class Exchange:
     """
 
     def __init__(self, route: Route, seconds: float, fresh: bool, budget: Budget, resolver: Resolver) -> None:
-        self.policy = route.policy
-        self.connect_to = route.connect_to
-        self.client_certificate = route.client_certificate
+        self.route = route
         self.fresh = fresh
         self.through_proxy_to: Address | None = None
         self.has_connected = False
@@ -53,10 +93,6 @@ class Exchange:
     def wait(self, block: Callable[[float], _T], lag: Callable[[], float | None]) -> _T:
         """Call *block* with the seconds that it may wait, as :meth:`.Budget.wait` does."""
         return self._budget.wait(block, self._deadline, lag)
-
-    def destination(self, host: str, port: int) -> tuple[str, int]:
-        """Return where a connection for *host* and *port* goes."""
-        return self.connect_to or (host, port)
 
     def look_up(self, host: str, policy: AddressPolicy | None) -> list[Address]:
         """Return the addresses of *host*. Raises OSError."""

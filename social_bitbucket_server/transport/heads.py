@@ -8,8 +8,8 @@ from http.client import CONTINUE, HTTPResponse, IncompleteRead, parse_headers
 from typing import Any
 
 from ..problems import BitbucketServerError, Code
+from .connection_errors import proxy_refusal
 from .exchange import current
-from .proxy_answers import proxy_refusal
 
 HEAD_LIMIT = 32 * 1024
 """Bytes that the head of an answer may have, with all interim answers before it. Bitbucket sends less than 8 KiB."""

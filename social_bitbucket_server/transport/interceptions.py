@@ -6,7 +6,7 @@ import re
 from urllib.parse import urljoin, urlsplit
 
 from ..problems import BitbucketServerError, Code
-from .answer import Answer
+from .exchange import Answer
 
 _LOOKED_AT = 16 * 1024
 _BAD_GATEWAY = frozenset({502, 504})
@@ -87,7 +87,10 @@ def _code(answer: Answer) -> tuple[Code, str]:
     if "maintenance" in page + location:
         return Code.MAINTENANCE, ""
     if 300 <= status < 400:
-        return _code_of_redirect(answer, location)
+        if _wants_its_cookie_back(answer):
+            return Code.COOKIE_WANTED, ""
+        is_login = _LOGIN_ADDRESS.search(location)
+        return (Code.LOGIN_IN_FRONT, "It redirects to its login.") if is_login else (Code.REDIRECTED, "")
     if _asks_for_a_password(answer):
         return Code.LOGIN_IN_FRONT, "It wants a password with each request."
     if _LOGIN_FORM.search(page):
@@ -99,14 +102,6 @@ def _code(answer: Answer) -> tuple[Code, str]:
     if status in _UNAVAILABLE or _STARTING.search(page):
         return Code.SERVER_STARTING, f"It answers with status {status}."
     return (Code.NOT_BITBUCKET, "") if status == 404 else (Code.INTERCEPTED, "")
-
-
-def _code_of_redirect(answer: Answer, location: str) -> tuple[Code, str]:
-    if _wants_its_cookie_back(answer):
-        return Code.COOKIE_WANTED, ""
-    if _LOGIN_ADDRESS.search(location):
-        return Code.LOGIN_IN_FRONT, "It redirects to its login."
-    return Code.REDIRECTED, ""
 
 
 def _expects_https(answer: Answer) -> bool:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from ..problems import BitbucketServerError, Code
 from .ca_certificates import is_ca
 from .certificates import pem_of
-from .tls_faults import tls_fault
+from .connection_errors import tls_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,10 @@ def _name(name: x509.Name) -> str:
 
 def _alternative_names(certificate: x509.Certificate) -> list[str]:
     try:
-        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
-    if not isinstance(extension.value, x509.SubjectAlternativeName):
-        return []
-    return [_printable(str(name.value)) for name in list(extension.value)[:5]]
+    return [_printable(str(name.value)) for name in list(names)[:5]]
 
 
 def _printable(text: str) -> str:

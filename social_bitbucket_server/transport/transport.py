@@ -8,7 +8,9 @@ Idle connections are kept for a while and used again, a few for each integration
 from __future__ import annotations
 
 import http.client
+import os
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
@@ -20,17 +22,13 @@ from ..crypto import without_variables
 from ..problems import BitbucketServerError, Code
 from . import reaching
 from .addresses import Address, AddressPolicy
-from .answer import Answer
 from .breaker import Breaker
 from .bulkhead import WHOLE, Budget, Bulkheads, Limits, Share
-from .clocks import Clocks
-from .connection_errors import ConnectionWentStale, fault
+from .connection_errors import ConnectionWentStale, fault, is_by_proxy, proxy_refusal
 from .connections import Connections, connections_to
-from .exchange import CURRENT, Exchange
+from .exchange import CURRENT, Answer, Exchange, Route
 from .heads import LimitedResponse
-from .proxy_answers import is_by_proxy, proxy_refusal
 from .reaching import LookUp, Resolver, system_resolver
-from .route import Route
 from .trust import ssl_context
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
@@ -53,6 +51,35 @@ _NOT_REACHED = frozenset(
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
 
+class Clocks:
+    """The clocks that are known to be wrong, each by the *owner* of the route and the *origin* of the server.
+
+    *most*: how many are kept. Those that were learned first are forgotten first.
+    """
+
+    def __init__(self, most: int = 1024) -> None:
+        self._most = most
+        self._changing = threading.Lock()
+        self._differences: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def difference(self, owner: str, origin: str) -> int:
+        """Return the seconds by which the clock is ahead of this machine's: negative if it is behind, 0 if unknown."""
+        return self._differences.get((owner, origin), 0)
+
+    def learn(self, owner: str, origin: str, seconds: int) -> None:
+        """Remember that the clock is ahead by so many *seconds*."""
+        with self._changing:
+            self._differences[owner, origin] = seconds
+            self._differences.move_to_end((owner, origin))
+            if len(self._differences) > self._most:
+                self._differences.popitem(last=False)
+
+    def forget(self, owner: str, origin: str) -> None:
+        """Forget the difference, and trust the clock again."""
+        with self._changing:
+            self._differences.pop((owner, origin), None)
+
+
 class Transport:
     """The way from one process to all servers, with everything that is kept between requests: connections, breakers,
     bulkheads, and the clocks of servers.
@@ -70,7 +97,7 @@ class Transport:
         self.bulkheads = Bulkheads()
         self.clocks = Clocks()
         self._connections = lru_cache(maxsize=servers)(connections_to)
-        self._breakers = lru_cache(maxsize=_BREAKERS)(_new_breaker)
+        self._breakers = lru_cache(maxsize=_BREAKERS)(lambda _origin, _route: Breaker())
         # Two threads that come first at once would make two of them, each with its own connections or failures.
         self._making = threading.Lock()
 
@@ -109,8 +136,7 @@ class Transport:
         try:
             with budget.request():
                 if route.proxy is not None and route.policy is not None:
-                    _refuse_plain_http(url)
-                    exchange.through_proxy_to = _checked_address(url, route, exchange)
+                    exchange.through_proxy_to = _checked_address(url, exchange)
                 answer = self._answer(method, origin, url, headers, body, route, exchange, limit)
         except BitbucketServerError as error:
             problem = error
@@ -197,7 +223,6 @@ class Transport:
 
 
 def _body(response: LimitedResponse, headers: urllib3.HTTPHeaderDict, limit: int) -> bytes:
-    """Read the whole body of *response*."""
     if headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
         raise BitbucketServerError(Code.ANSWER_COMPRESSED, status_code=response.status)
     if len(set(headers.getlist("Content-Length"))) > 1:
@@ -217,8 +242,9 @@ def _body(response: LimitedResponse, headers: urllib3.HTTPHeaderDict, limit: int
     return bytes(received)
 
 
-def _refuse_plain_http(url: str) -> None:
-    """Refuse ``http://``. Without TLS there is no tunnel to the checked address, and the proxy looks names up."""
+def _checked_address(url: str, exchange: Exchange) -> Address:
+    """Return the address to ask a proxy for. It would look a name up itself, and perhaps find another address. So it
+    would with ``http://``, which is refused: without TLS there is no tunnel to the checked address."""
     if not url.startswith("https://"):
         raise BitbucketServerError(
             Code.SETTING_INVALID,
@@ -226,14 +252,26 @@ def _refuse_plain_http(url: str) -> None:
             "up itself. Use https://, or no proxy for this server.",
             parameter="proxies",
         )
-
-
-def _checked_address(url: str, route: Route, exchange: Exchange) -> Address:
-    """Return the address to ask a proxy for. It would look a name up itself, and perhaps find another address."""
-    host, _ = exchange.destination(urlsplit(url).hostname or "", 0)
-    addresses = exchange.look_up(host, route.policy)
+    host, _ = exchange.route.connect_to or (urlsplit(url).hostname or "", 0)
+    addresses = exchange.look_up(host, exchange.route.policy)
     return min(addresses, key=lambda address: address.version)
 
 
-def _new_breaker(_origin: str, _route: Route) -> Breaker:
-    return Breaker()
+_transports: dict[int, Transport] = {}
+
+
+def default_transport() -> Transport:
+    """Return the transport of this process. It is made when it is first asked for.
+
+    A forked process makes its own: it uses no connection of its parent. Do not keep the result, so that this holds for
+    every object that a fork copies.
+    """
+    # Without a lock: a thread that does not exist in the child could have held it. The parent's transport stays, since
+    # letting go of its connections takes their locks.
+    process = os.getpid()
+    return _transports.get(process) or _transports.setdefault(process, Transport())
+
+
+def use_transport(transport: Transport) -> None:
+    """Let all threads of this process use *transport* from now on. Tests begin with one that has learnt nothing."""
+    _transports[os.getpid()] = transport

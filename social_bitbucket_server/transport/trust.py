@@ -76,16 +76,14 @@ def _trust_bundle(context: ssl.SSLContext, path: str) -> None:
         raise _unreadable(path, "No file can have such a name.") from error
     except ssl.SSLError:
         with open(path, "rb") as file:
-            context.load_verify_locations(cadata=_converted(path, file.read(LONGEST + 1)))
+            given = file.read(LONGEST + 1)
+        try:
+            converted = pem_of(read_certificates(given))
+        except BitbucketServerError as error:
+            raise _unreadable(path, f"{path_to_show(path)}: {error.reason}") from None
+        context.load_verify_locations(cadata=converted)
     except OSError as error:
         raise _unreadable(path, f"{path_to_show(path)}: {error.strerror}.") from None
-
-
-def _converted(path: str, given: bytes) -> str:
-    try:
-        return pem_of(read_certificates(given))
-    except BitbucketServerError as error:
-        raise _unreadable(path, f"{path_to_show(path)}: {error.reason}") from None
 
 
 def _unreadable(path: str, reason: str) -> BitbucketServerError:

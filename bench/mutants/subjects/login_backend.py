@@ -157,8 +157,8 @@ _MUTANTS = (
     Mutant(
         "a POST of REST is sent again after a kept connection broke",
         _SENDING,
-        'return self.method != "POST" or self.content_type != JSON',
-        "return True",
+        'if is_again or (request.method == "POST" and request.content_type == JSON):',
+        "if is_again:",
     ),
     Mutant(
         "a callback that the server did not confirm is accepted",

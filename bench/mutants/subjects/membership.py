@@ -159,8 +159,8 @@ _MUTANTS = (
     Mutant(
         "everybody who sees a project has each permission on it",
         _MEMBERSHIP,
-        "return record is not None and (not permission or ",
-        "return record is not None and (True or ",
+        "answer = record is not None and (not permission or ",
+        "answer = record is not None and (True or ",
     ),
     Mutant(
         "an organization's admin gives roles that the application does not offer",
@@ -182,14 +182,14 @@ _MUTANTS = (
     ),
     Mutant(
         "with several servers a role has the name that another integration has for it",
-        _ROLES_OF_LOGIN,
+        _BACKEND,
         """return [f"{response.get('integration', '')}:{role}" for role in roles or ()]""",
         "return [role for role in roles or ()]",
     ),
     Mutant(
         "a login takes away what another integration gave",
         _ROLES_OF_LOGIN,
-        "for role, groups in mapping.items() if _integration_in(role) == integration_id",
+        "for role, groups in mapping.items() if integration_in(role) == integration_id",
         "for role, groups in mapping.items()",
     ),
     Mutant(

@@ -85,14 +85,14 @@ _MUTANTS = (
     Mutant(
         "a port is not blamed when one side has its scheme's own port",
         _BASE_STRINGS,
-        "return all(side.port ==",
-        "return any(side.port ==",
+        "ports_follow = all(side.port ==",
+        "ports_follow = any(side.port ==",
     ),
     Mutant(
         "any prefix that a proxy adds is taken for a context path that stands there twice",
         _BASE_STRINGS,
-        'return bool(extra) and ours.startswith(f"{extra}/")',
-        "return bool(extra)",
+        'if extra and ours.path.startswith(f"{extra}/"):',
+        "if extra:",
     ),
     Mutant(
         "control characters in a parameter of the server's base string are shown",

@@ -44,7 +44,7 @@ def complaint(owner: type, name: str, user: Callable[..., Any]) -> str:
     version = f" {urllib3.__version__}" if package == "urllib3" else ""
     return (
         f"{package}{version} does not use {owner.__name__}.{name} in {user.__qualname__} any more, and "
-        "social_bitbucket_server/transport overrides it. Adapt connections.py, heads.py or sockets.py there. "
+        "social_bitbucket_server/transport overrides it. Adapt connections.py or heads.py there. "
         "Until then, exclude this version in pyproject.toml."
     )
 

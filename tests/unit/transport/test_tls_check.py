@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from social_bitbucket_server.transport import diagnose
-from social_bitbucket_server.transport.tls_faults import tls_fault
+from social_bitbucket_server.transport.connection_errors import tls_fault
 
 WRONG_NAME = 62
 
