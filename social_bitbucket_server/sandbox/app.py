@@ -24,7 +24,7 @@ from .pages import faults as faults_page
 from .pages.forms import form_token
 from .program_calls import json_error
 from .rest import application_links as applinks_rest
-from .rest import people, projects, root
+from .rest import resources
 from .state.records import Answer, RequestRecord
 from .state.state import State
 from .state.users import User
@@ -60,9 +60,7 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
         oauth1_calls,
         oauth2_calls,
         applinks_rest,
-        people,
-        projects,
-        root,
+        resources,
         own_account,
         oauth1_pages,
         oauth2_pages,

@@ -43,10 +43,6 @@ class OAuth2Error(Exception):
         return 401 if self.error == "invalid_client" else 400
 
 
-class BearerRefusedError(Exception):
-    """A bearer token that is unknown, revoked or too old."""
-
-
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """A program's request for access, which a person allows or denies."""
@@ -146,14 +142,14 @@ def revoke(parameters: Parameters, state: State) -> None:
         state.grants.take(grant)
 
 
-def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]]:
-    """Return the person and the scopes of an access token.
+def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]] | None:
+    """Return the person and the scopes of an access token. ``None`` if it is unknown, revoked or too old.
 
-    Raises :class:`BearerRefusedError` or :class:`~.oauth1.refusals.AccountNotAdmittedError`.
+    Raises :class:`~.oauth1.refusals.AccountNotAdmittedError`.
     """
     grant = state.grants.by_access_token(value)
     if grant is None or state.clock.now() > grant.created + ACCESS_TOKEN_LIFETIME:
-        raise BearerRefusedError
+        return None
     user = state.users.by_id(grant.user_id)
     if user is None or not user.active:
         raise AccountNotAdmittedError
