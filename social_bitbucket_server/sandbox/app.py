@@ -21,7 +21,7 @@ from .oauth2 import calls as oauth2_calls
 from .oauth2 import pages as oauth2_pages
 from .pages import application_links, own_account
 from .pages import faults as faults_page
-from .pages.forms import form_token
+from .pages.access import form_token
 from .program_calls import json_error
 from .rest import application_links as applinks_rest
 from .rest import resources
@@ -56,19 +56,20 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _error_page)
     app.context_processor(_for_templates)
-    for module in (
-        oauth1_calls,
-        oauth2_calls,
-        applinks_rest,
-        resources,
-        own_account,
-        oauth1_pages,
-        oauth2_pages,
-        application_links,
-        faults_page,
+    for blueprint in (
+        oauth1_calls.blueprint,
+        oauth2_calls.blueprint,
+        applinks_rest.blueprint,
+        resources.blueprint,
+        own_account.blueprint,
+        oauth1_pages.blueprint,
+        oauth2_pages.blueprint,
+        oauth2_pages.for_admins,
+        application_links.blueprint,
+        faults_page.blueprint,
+        faults_page.programs,
     ):
-        app.register_blueprint(module.blueprint)
-    app.register_blueprint(faults_page.programs)
+        app.register_blueprint(blueprint)
     if on_answer is not None:
         app.after_request(_reporter(on_answer))
     return refuse_malformed(_below_context(app, state.context))

@@ -6,8 +6,7 @@ from flask import Blueprint, Response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..context import signed_in, state
-from ..pages.access import log_in_page
-from ..pages.forms import protect
+from ..pages.access import log_in_page, protect
 from .rules import callback_address, realm, token_problem, undecided
 
 blueprint = Blueprint("oauth1_pages", __name__)

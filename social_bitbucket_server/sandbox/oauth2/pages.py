@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, abort, redirect, render_template, request
-from werkzeug.wrappers import Response as AnyResponse
+from flask.typing import ResponseReturnValue
 
 from ..context import signed_in, since_7_20, state
-from ..pages.access import admin_only, log_in_page
+from ..pages.access import admins_only, log_in_page, protect, question
 from ..pages.application_links import LIST
-from ..pages.forms import confirmation_refusal, protect
 from ..state.external_applications import ExternalApplication
 from ..state.links import LinkRefusedError
 from .rules import (
@@ -20,9 +19,6 @@ from .rules import (
     state_of,
     trusted_redirect,
 )
-
-PROVIDER = "/plugins/servlet/oauth2/provider"
-AUTHORIZE = '/rest/oauth2/<any("latest", "1.0"):_>/authorize'
 
 PERMISSIONS = (
     ("System admin", (("SYSTEM_ADMIN", "Write"),)),
@@ -50,28 +46,30 @@ WORDS = {
 side has a table of its own: the sandbox shares nothing with it."""
 
 blueprint = Blueprint("oauth2_pages", __name__)
-protect(blueprint)
-blueprint.before_request(since_7_20)
+for_admins = Blueprint("oauth2_pages_for_admins", __name__, url_prefix="/plugins/servlet/oauth2/provider")
+for pages in (blueprint, for_admins):
+    protect(pages)
+    pages.before_request(since_7_20)
+for_admins.before_request(admins_only)
 
 
-@blueprint.route(PROVIDER, methods=["GET", "POST"])
-@admin_only
-def configure() -> AnyResponse | str:
+@for_admins.route("", methods=["GET", "POST"])
+def configure() -> ResponseReturnValue:
     """Show the form for an incoming link, or make the link."""
     if request.method == "GET":
-        return _form()
-    urls = filter(None, (url.strip() for url in request.form.get("redirect_url", "").split(",")))
+        return render_template("oauth2/configure.html", columns=PERMISSIONS, typed=request.form, refusal="")
+    name, urls = request.form.get("name", "").strip(), request.form.get("redirect_url", "").split(",")
     try:
         application = state().applications.add(
-            request.form.get("name", "").strip(), urls, request.form.getlist("permission")
+            name, filter(None, map(str.strip, urls)), request.form.getlist("permission")
         )
-    except LinkRefusedError as refusal:
-        return Response(_form(str(refusal)), 400)
-    return redirect(f"{state().context}{PROVIDER}/{application.id}", 303)
+    except LinkRefusedError as error:
+        refusal = str(error)
+        return render_template("oauth2/configure.html", columns=PERMISSIONS, typed=request.form, refusal=refusal), 400
+    return redirect(f"{state().context}{for_admins.url_prefix}/{application.id}", 303)
 
 
-@blueprint.get(f"{PROVIDER}/<application_id>")
-@admin_only
+@for_admins.get("/<application_id>")
 def credentials(application_id: str) -> str:
     """Show the client ID and the client secret, after *Save*."""
     application = _application(application_id)
@@ -79,34 +77,26 @@ def credentials(application_id: str) -> str:
     return render_template("oauth2/credentials.html", application=application, permissions=permissions)
 
 
-@blueprint.route(f"{PROVIDER}/<application_id>/delete", methods=["GET", "POST"])
-@admin_only
-def delete(application_id: str) -> AnyResponse | str:
+@for_admins.route("/<application_id>/delete", methods=["GET", "POST"])
+def delete(application_id: str) -> ResponseReturnValue:
     """Delete a link, after a question."""
     application = _application(application_id)
-    refusal = confirmation_refusal(application.name)
-    if refusal is not None:
-        grants = state().grants.granted(client_id=application.client_id)
-        people = len({grant.user_id for grant in grants})
-        page = render_template(
-            "oauth2/delete.html", link=application, tokens=len(grants), people=people, refusal=refusal
-        )
-        return Response(page, 400 if refusal else 200)
-    state().grants.revoke(client_id=application.client_id)
-    state().applications.remove(application_id)
-    return redirect(state().context + LIST, 303)
+    asked = question("oauth2/delete.html", application, state().grants.granted(client_id=application.client_id))
+    if asked is None:
+        state().grants.revoke(client_id=application.client_id)
+        state().applications.remove(application_id)
+    return asked or redirect(state().context + LIST, 303)
 
 
-@blueprint.route(AUTHORIZE, methods=["GET", "POST"])
-def authorize(_: str) -> AnyResponse | str:
+@blueprint.route('/rest/oauth2/<any("latest", "1.0"):_>/authorize', methods=["GET", "POST"])
+def authorize(_: str) -> ResponseReturnValue:
     """Ask *Allow access?*, and send the browser back with the decision."""
     parameters = dict(request.values.lists())
     try:
         redirect_uri = trusted_redirect(parameters, state())[1]
     except UntrustedRequestError as reason:
         text = f"{reason} Go back to the application that sent you here, and tell the people who run it."
-        title = "This request for access is not valid"
-        return Response(render_template("message.html", title=title, text=text), 400)
+        return render_template("message.html", title="This request for access is not valid", text=text), 400
     user = signed_in()
     if user is None:
         return log_in_page()
@@ -127,9 +117,5 @@ def _application(application_id: str) -> ExternalApplication:
     return state().applications.get(application_id) or abort(404)
 
 
-def _form(refusal: str = "") -> str:
-    return render_template("oauth2/configure.html", columns=PERMISSIONS, typed=request.form, refusal=refusal)
-
-
-def _back(address: str) -> AnyResponse:
+def _back(address: str) -> Response:
     return Response(status=302, headers={"Location": address})
