@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .browser import BrowserError as BrowserError
+    from .browser import LoginFailedError as LoginFailedError
     from .sandbox import Sandbox as Sandbox
     from .state.external_applications import ExternalApplication as ExternalApplication
     from .state.faults import Faults as Faults
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .state.projects import Project as Project
     from .state.records import RequestRecord as RequestRecord
     from .state.users import User as User
-    from .whole_login import LoginFailedError as LoginFailedError
 
 _HOMES = {
     "BrowserError": "browser",
@@ -29,7 +29,7 @@ _HOMES = {
     "Faults": "state.faults",
     "Link": "state.links",
     "LinkRefusedError": "state.links",
-    "LoginFailedError": "whole_login",
+    "LoginFailedError": "browser",
     "Project": "state.projects",
     "RequestRecord": "state.records",
     "Sandbox": "sandbox",

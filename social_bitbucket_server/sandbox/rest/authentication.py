@@ -49,7 +49,7 @@ def user_by_bearer_token(state: State) -> tuple[User | None, tuple[str, ...]]:
     bearer = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
     if bearer is None:
         return None, ()
-    user = state.users.by_id(state.http_access_tokens.user_id(bearer[1]))
+    user = state.users.by_id(state.http_access_tokens.get(bearer[1]))
     if user is not None and user.active:
         return user, ("REPO_ADMIN",)
     granted = bearer_grant(bearer[1], state)

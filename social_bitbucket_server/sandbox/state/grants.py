@@ -13,8 +13,6 @@ ACCESS_TOKEN_LIFETIME = 3_600
 REFRESH_TOKEN_LIFETIME = 7_776_000
 """All in seconds, as Bitbucket has them by default."""
 
-_REMEMBERED = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -48,9 +46,9 @@ class Grants:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._codes: BoundedDict[str, Code] = BoundedDict(_REMEMBERED)
-        self._used_codes: BoundedDict[str, None] = BoundedDict(_REMEMBERED)
-        self._grants: BoundedDict[str, Grant] = BoundedDict(_REMEMBERED)
+        self._codes: BoundedDict[str, Code] = BoundedDict()
+        self._used_codes: BoundedDict[str, None] = BoundedDict()
+        self._grants: BoundedDict[str, Grant] = BoundedDict()
 
     def add_code(self, code: Code) -> None:
         """Remember a code."""
