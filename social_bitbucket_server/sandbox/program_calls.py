@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, g, jsonify, render_template
 
 from .context import message, raw_target, state
-from .oauth1.refusals import AccountNotAdmittedError, OAuthProblemError, ServerFailedError
 from .oauth1.rules import realm
+from .oauth1.verification import AccountNotAdmittedError, OAuthProblemError, ServerFailedError
 
 
 def prepare(blueprint: Blueprint) -> None:

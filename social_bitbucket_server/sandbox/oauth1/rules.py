@@ -16,8 +16,7 @@ from ..state.oauth1_tokens import (
 from ..state.state import State
 from ..state.users import User
 from .messages import Message
-from .refusals import AccountNotAdmittedError, OAuthProblemError, absent, require
-from .verification import verify
+from .verification import AccountNotAdmittedError, OAuthProblemError, absent, require, verify
 
 _SIGNED_REQUEST = (
     "oauth_consumer_key",
@@ -58,12 +57,10 @@ def access_token(message: Message, state: State) -> AccessToken:
     value = message.get("oauth_token") or ""
     begun, granted = state.tokens.request_token(value), state.tokens.access_token(value)
     if begun is not None:
-        _check_exchange(message, begun, state)
-        verify(message, _consumer(message, begun.consumer_key, state), state)
+        verify(message, _consumer_to_exchange(message, begun, state), state)
         exchanged = state.tokens.exchange(value, state.clock.now())
     elif granted is not None:
-        _check_renewal(message, granted, state)
-        verify(message, _consumer(message, granted.consumer_key, state), state)
+        verify(message, _consumer_to_renew(message, granted, state), state)
         exchanged = state.tokens.renew(value, state.clock.now())
     else:
         exchanged = None
@@ -146,30 +143,31 @@ def realm(state: State) -> str:
     return f'OAuth realm="{quote(state.base_url, safe="")}"'
 
 
-def _check_exchange(message: Message, token: RequestToken, state: State) -> None:
+def _consumer_to_exchange(message: Message, token: RequestToken, state: State) -> Consumer:
     if _is_expired(token, state):
         raise OAuthProblemError("token_expired")
     if token.decision is Decision.NONE:
         raise OAuthProblemError("permission_unknown")
     if token.decision is Decision.DENIED:
         raise OAuthProblemError("permission_denied")
-    _consumer(message, token.consumer_key, state)
-    if token.callback is None:
-        return
-    if message.get("oauth_verifier") is None:
-        raise absent("oauth_verifier")
-    if message.get("oauth_verifier") != token.verifier:
-        raise OAuthProblemError("token_rejected")
+    consumer = _consumer(message, token.consumer_key, state)
+    if token.callback is not None:
+        if message.get("oauth_verifier") is None:
+            raise absent("oauth_verifier")
+        if message.get("oauth_verifier") != token.verifier:
+            raise OAuthProblemError("token_rejected")
+    return consumer
 
 
-def _check_renewal(message: Message, token: AccessToken, state: State) -> None:
-    _consumer(message, token.consumer_key, state)
+def _consumer_to_renew(message: Message, token: AccessToken, state: State) -> Consumer:
+    consumer = _consumer(message, token.consumer_key, state)
     if message.get("oauth_session_handle") is None:
         raise absent("oauth_session_handle")
     if message.get("oauth_session_handle") != token.session_handle:
         raise OAuthProblemError("token_rejected")
     if state.clock.now() > token.created + SESSION_LIFETIME:
         raise OAuthProblemError("permission_denied")
+    return consumer
 
 
 def _is_expired(token: RequestToken, state: State) -> bool:

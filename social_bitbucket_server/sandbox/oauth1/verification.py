@@ -1,4 +1,4 @@
-"""The checks of a message's parameters and of its signature."""
+"""The checks of a message's parameters and of its signature, and the ways in which the server refuses a call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ..state.links import Consumer
 from ..state.state import State
 from .messages import Message
 from .public_keys import UnreadablePublicKeyError, read_public_key
-from .refusals import OAuthProblemError, ServerFailedError, require
 
 TIMESTAMP_WINDOW = 300
 """Seconds by which a timestamp may differ from the server's clock, either way."""
@@ -33,8 +32,48 @@ _ONCE = frozenset(
 )
 """A request may have each of these only once, says net.oauth, the server's library."""
 
+_MALFORMED = {
+    "version_rejected",
+    "parameter_absent",
+    "parameter_rejected",
+    "timestamp_refused",
+    "signature_method_rejected",
+}
+
 _JAVA_DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[dDfF]?", re.ASCII)
 _JAVA_LONG = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+
+
+class OAuthProblemError(Exception):
+    """A refusal with an ``oauth_problem``; *companions* are the parameters that go with it.
+
+    Its *status* is 400 if the request is malformed, 401 if it is not admitted.
+    """
+
+    def __init__(self, problem: str, **companions: str) -> None:
+        super().__init__(problem)
+        self.parameters = {"oauth_problem": problem, **companions}
+        self.status = 400 if problem in _MALFORMED else 401
+
+
+class ServerFailedError(Exception):
+    """The server fails over something in the request or over the public key, instead of refusing."""
+
+
+class AccountNotAdmittedError(Exception):
+    """The token's user is disabled or gone, or the consumer may not act for itself."""
+
+
+def require(message: Message, *names: str) -> None:
+    """Raise ``parameter_absent`` for those of *names* that *message* lacks."""
+    missing = message.missing(*names)
+    if missing:
+        raise absent(*missing)
+
+
+def absent(*names: str) -> OAuthProblemError:
+    """Return the refusal of a message without the parameters *names*."""
+    return OAuthProblemError("parameter_absent", oauth_parameters_absent="&".join(names))
 
 
 def verify(message: Message, consumer: Consumer, state: State) -> None:
@@ -45,37 +84,26 @@ def verify(message: Message, consumer: Consumer, state: State) -> None:
     repeated = message.repeated(_ONCE)
     if repeated:
         raise OAuthProblemError("parameter_rejected", oauth_parameters_rejected="&".join(repeated))
-    _check_version(message.get("oauth_version"))
+    version = message.get("oauth_version")
+    if version is not None:
+        if not _JAVA_DOUBLE.fullmatch(version.strip()):
+            raise ServerFailedError
+        if float(version.strip().rstrip("dDfF")) != 1.0:
+            raise OAuthProblemError("version_rejected", oauth_acceptable_versions="1.0-1.0")
     if message.get("oauth_signature_method") not in {None, "RSA-SHA1"}:
         raise OAuthProblemError("signature_method_rejected", oauth_acceptable_signature_methods="RSA-SHA1")
     require(message, "oauth_timestamp", "oauth_nonce")
-    _check_timestamp(message.get("oauth_timestamp") or "", int(state.wall_time()))
-    if not state.tokens.use_nonce(
-        consumer.key,
-        message.get("oauth_token") or "",
-        message.get("oauth_timestamp") or "",
-        message.get("oauth_nonce") or "",
-    ):
-        raise OAuthProblemError("nonce_used")
-    require(message, "oauth_consumer_key", "oauth_signature_method", "oauth_signature")
-    _check_signature(message, consumer)
-
-
-def _check_version(version: str | None) -> None:
-    if version is None:
-        return
-    if not _JAVA_DOUBLE.fullmatch(version.strip()):
-        raise ServerFailedError
-    if float(version.strip().rstrip("dDfF")) != 1.0:
-        raise OAuthProblemError("version_rejected", oauth_acceptable_versions="1.0-1.0")
-
-
-def _check_timestamp(timestamp: str, now: int) -> None:
+    timestamp, nonce = message.get("oauth_timestamp") or "", message.get("oauth_nonce") or ""
     if not _JAVA_LONG.fullmatch(timestamp):
         raise ServerFailedError
+    now = int(state.wall_time())
     earliest, latest = now - TIMESTAMP_WINDOW, now + TIMESTAMP_WINDOW
     if not earliest <= int(timestamp) <= latest:
         raise OAuthProblemError("timestamp_refused", oauth_acceptable_timestamps=f"{earliest}-{latest}")
+    if not state.tokens.use_nonce(consumer.key, message.get("oauth_token") or "", timestamp, nonce):
+        raise OAuthProblemError("nonce_used")
+    require(message, "oauth_consumer_key", "oauth_signature_method", "oauth_signature")
+    _check_signature(message, consumer)
 
 
 def _check_signature(message: Message, consumer: Consumer) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from flask import Blueprint, Response, g, jsonify, request
 
 from ..context import since_7_20, state
-from ..oauth1.refusals import ServerFailedError
+from ..oauth1.verification import ServerFailedError
 from ..program_calls import empty, prepare
 from ..state.external_applications import INCLUDED_SCOPES
 from ..state.grants import ACCESS_TOKEN_LIFETIME

@@ -16,7 +16,6 @@ from .rules import (
     allow,
     answer_address,
     authorization_request,
-    state_of,
     trusted_redirect,
 )
 
@@ -93,29 +92,28 @@ def authorize(_: str) -> ResponseReturnValue:
     """Ask *Allow access?*, and send the browser back with the decision."""
     parameters = dict(request.values.lists())
     try:
-        redirect_uri = trusted_redirect(parameters, state())[1]
+        application, redirect_uri = trusted_redirect(parameters, state())
     except UntrustedRequestError as reason:
         text = f"{reason} Go back to the application that sent you here, and tell the people who run it."
         return render_template("message.html", title="This request for access is not valid", text=text), 400
     user = signed_in()
     if user is None:
         return log_in_page()
+
+    def back(**answer: str) -> Response:
+        return Response(status=302, headers={"Location": answer_address(redirect_uri, parameters, **answer)})
+
     try:
-        asked = authorization_request(parameters, state())
+        asked = authorization_request(application, redirect_uri, parameters)
     except OAuth2Error as refusal:
-        said = {"error": refusal.error, "error_description": refusal.description}
-        return _back(answer_address(redirect_uri, state_of(parameters), **said))
+        return back(error=refusal.error, error_description=refusal.description)
     if request.method == "GET":
         sent = [(name, values[0]) for name, values in parameters.items()]
         return render_template("oauth2/authorize.html", asked=asked, words=WORDS, user=user, sent=sent)
     if "approve" not in request.form:
-        return _back(asked.answer(error="access_denied", error_description="The person denied access."))
-    return _back(asked.answer(code=allow(asked, user, state()).value))
+        return back(error="access_denied", error_description="The person denied access.")
+    return back(code=allow(asked, user, state()).value)
 
 
 def _application(application_id: str) -> ExternalApplication:
     return state().applications.get(application_id) or abort(404)
-
-
-def _back(address: str) -> Response:
-    return Response(status=302, headers={"Location": address})

@@ -8,11 +8,11 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import urlencode, urlsplit
 
-from ..oauth1.refusals import AccountNotAdmittedError
+from ..oauth1.verification import AccountNotAdmittedError
 from ..state.external_applications import ExternalApplication
 from ..state.grants import ACCESS_TOKEN_LIFETIME, CODE_LIFETIME, REFRESH_TOKEN_LIFETIME, Code, Grant
 from ..state.state import State
@@ -30,17 +30,16 @@ class UntrustedRequestError(Exception):
 
 
 class OAuth2Error(Exception):
-    """A refusal with an ``error`` and a description for developers."""
+    """A refusal with an ``error`` and a description for developers.
+
+    *status* is that of the token endpoint's answer: 401 if the client is not admitted, 400 otherwise.
+    """
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
         self.error = error
         self.description = description
-
-    @property
-    def status(self) -> int:
-        """Status of the token endpoint's answer: 401 if the client is not admitted, 400 otherwise."""
-        return 401 if self.error == "invalid_client" else 400
+        self.status = 401 if error == "invalid_client" else 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +49,13 @@ class AuthorizationRequest:
     application: ExternalApplication
     redirect_uri: str
     scopes: tuple[str, ...]
-    state: str | None = field(repr=False)
     code_challenge: str
     code_challenge_method: str
 
-    def answer(self, **parameters: str) -> str:
-        """Return the redirect address with *parameters* and the state behind its own query."""
-        return answer_address(self.redirect_uri, self.state, **parameters)
 
-
-def answer_address(redirect_uri: str, state: str | None, **parameters: str) -> str:
-    """Return *redirect_uri* with *parameters* and the state behind its own query."""
-    sent = parameters if state is None else parameters | {"state": state}
+def answer_address(redirect_uri: str, parameters: Parameters, **answer: str) -> str:
+    """Return *redirect_uri* with *answer* and the ``state`` of *parameters*, if there is one, behind its own query."""
+    sent = answer | {"state": parameters["state"][0]} if "state" in parameters else answer
     parts = urlsplit(redirect_uri)
     return parts._replace(query="&".join(filter(None, (parts.query, urlencode(sent))))).geturl()
 
@@ -77,9 +71,10 @@ def trusted_redirect(parameters: Parameters, state: State) -> tuple[ExternalAppl
     return application, redirect_uri
 
 
-def authorization_request(parameters: Parameters, state: State) -> AuthorizationRequest:
-    """Check the rest. Raises :class:`UntrustedRequestError`, and :class:`OAuth2Error` for the redirect address."""
-    application, redirect_uri = trusted_redirect(parameters, state)
+def authorization_request(
+    application: ExternalApplication, redirect_uri: str, parameters: Parameters
+) -> AuthorizationRequest:
+    """Check the rest of a request. Raises :class:`OAuth2Error` for the redirect address."""
     for name, values in parameters.items():
         if len(values) > 1:
             raise OAuth2Error("invalid_request", f"{name} is there twice.")
@@ -92,13 +87,7 @@ def authorization_request(parameters: Parameters, state: State) -> Authorization
     if not scopes or not application.scopes.issuperset(scopes):
         raise OAuth2Error("invalid_scope", "The link does not permit this scope.")
     challenge, method = _challenge(parameters)
-    return AuthorizationRequest(application, redirect_uri, scopes, state_of(parameters), challenge, method)
-
-
-def state_of(parameters: Parameters) -> str | None:
-    """Return the program's ``state``. ``None`` if it sent none."""
-    values = parameters.get("state")
-    return values[0] if values else None
+    return AuthorizationRequest(application, redirect_uri, scopes, challenge, method)
 
 
 def allow(request: AuthorizationRequest, user: User, state: State) -> Code:
@@ -145,7 +134,7 @@ def revoke(parameters: Parameters, state: State) -> None:
 def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]] | None:
     """Return the person and the scopes of an access token. ``None`` if it is unknown, revoked or too old.
 
-    Raises :class:`~.oauth1.refusals.AccountNotAdmittedError`.
+    Raises :class:`~.oauth1.verification.AccountNotAdmittedError`.
     """
     grant = state.grants.by_access_token(value)
     if grant is None or state.clock.now() > grant.created + ACCESS_TOKEN_LIFETIME:
