@@ -18,7 +18,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Wrong usage ends in ``SystemExit`` with status 2, as argparse does.
     """
-    _prepare_streams()
+    # A stream that the caller closed leads nowhere. A character that standard output lacks is written as its number.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # until the process ends
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
@@ -38,16 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return status
-
-
-def _prepare_streams() -> None:
-    """A stream that whoever called us closed is one to nowhere, and a character that standard output does not have is
-    written as its number."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # until the process ends
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _forget_output() -> None:

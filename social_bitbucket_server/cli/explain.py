@@ -9,13 +9,13 @@ from typing import Any
 from ..problems import PROBLEMS, Problem
 from . import PROGRAM, CommandError, add_command
 
-_PAGE = """\
+_PAGE = f"""\
 # Problems
 
 Everything that can go wrong, by its code: what it means, what to do, and who can do it. Errors carry the code in
-`error.context["problem"]`; `{program} explain CODE` prints the same words.
+`error.context["problem"]`; `{PROGRAM} explain CODE` prints the same words.
 
-<!-- Made by `{program} explain --markdown`. -->
+<!-- Made by `{PROGRAM} explain --markdown`. -->
 """
 
 
@@ -45,7 +45,9 @@ def _run(arguments: argparse.Namespace) -> int:
         for problem in PROBLEMS.values():
             print(f"{problem.code:{width}}  {problem.title}")
     else:
-        print(_as_text(_find(arguments.code)))
+        problem = _find(arguments.code)
+        print(f"{problem.title}\n\n{problem.meaning}\n\nWhat to do: {problem.remedy}\nWho can do it: {problem.who}")
+        print(f"Documentation: {problem.documentation}")
     return 0
 
 
@@ -58,13 +60,6 @@ def _find(code: str) -> Problem:
     return problem
 
 
-def _as_text(problem: Problem) -> str:
-    return (
-        f"{problem.title}\n\n{problem.meaning}\n\nWhat to do: {problem.remedy}\nWho can do it: {problem.who}\n"
-        f"Documentation: {problem.documentation}"
-    )
-
-
 def as_markdown() -> str:
     """Return the table as the page ``docs/problems.md``."""
     sections = [
@@ -73,4 +68,4 @@ def as_markdown() -> str:
         f"- For social-core: `{problem.family.__name__}`, code `{problem.social_code}`\n"
         for problem in PROBLEMS.values()
     ]
-    return "\n".join([_PAGE.format(program=PROGRAM), *sections])
+    return "\n".join([_PAGE, *sections])

@@ -14,11 +14,6 @@ from .key_files import add_public_options, print_public, read_private_key, show,
 
 def add(commands: Any) -> None:
     """Add ``keygen`` and ``public``."""
-    _add_keygen(commands)
-    _add_public(commands)
-
-
-def _add_keygen(commands: Any) -> None:
     parser = add_command(
         commands,
         "keygen",
@@ -38,31 +33,14 @@ examples:
         "--bits", type=int, choices=BITS, default=DEFAULT_BITS, help="the size of the key (default: %(default)s)"
     )
     parser.add_argument(
-        "--out", metavar="FILE", type=_file, help="write the private key to this new file; - is the same as no --out"
+        "--out",
+        metavar="FILE",
+        type=lambda text: None if text == "-" else Path(text),
+        help="write the private key to this new file; - is the same as no --out",
     )
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists; its key is lost then")
     add_public_options(parser)
     parser.set_defaults(run=_keygen)
-
-
-def _file(text: str) -> Path | None:
-    return None if text == "-" else Path(text)
-
-
-def _keygen(arguments: argparse.Namespace) -> int:
-    key = PrivateKey.generate(arguments.bits)
-    shown = show(key, arguments)
-    if arguments.out is None:
-        print(key.pem(), end="")
-        print_public(shown, key.public, to=sys.stderr)
-        return 0
-    write_private_key(arguments.out, key.pem(), replace=arguments.force)
-    print(f"The private key is in {arguments.out}, which only you can read.", file=sys.stderr)
-    print_public(shown, key.public, to=sys.stdout)
-    return 0
-
-
-def _add_public(commands: Any) -> None:
     parser = add_command(
         commands,
         "public",
@@ -76,6 +54,19 @@ examples:
     parser.add_argument("file", metavar="FILE", type=file_name, help="the private key's file; - for standard input")
     add_public_options(parser)
     parser.set_defaults(run=_public)
+
+
+def _keygen(arguments: argparse.Namespace) -> int:
+    key = PrivateKey.generate(arguments.bits)
+    shown = show(key, arguments)
+    if arguments.out is None:
+        print(key.pem(), end="")
+        print_public(shown, key.public, to=sys.stderr)
+        return 0
+    write_private_key(arguments.out, key.pem(), replace=arguments.force)
+    print(f"The private key is in {arguments.out}, which only you can read.", file=sys.stderr)
+    print_public(shown, key.public, to=sys.stdout)
+    return 0
 
 
 def _public(arguments: argparse.Namespace) -> int:
