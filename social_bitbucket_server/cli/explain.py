@@ -9,6 +9,7 @@ from typing import Any
 from ..problems import PROBLEMS, Problem
 from . import PROGRAM, CommandError, add_command
 
+# The page ``docs/problems.md``.
 _PAGE = f"""\
 # Problems
 
@@ -39,7 +40,13 @@ examples:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.markdown:
-        print(as_markdown(), end="")
+        sections = [
+            f"## {problem.code}\n\n**{problem.title}** {problem.meaning}\n\n"
+            f"- What to do: {problem.remedy}\n- Who can do it: {problem.who}\n"
+            f"- For social-core: `{problem.family.__name__}`, code `{problem.social_code}`\n"
+            for problem in PROBLEMS.values()
+        ]
+        print("\n".join([_PAGE, *sections]), end="")
     elif arguments.code is None:
         width = max(map(len, PROBLEMS))
         for problem in PROBLEMS.values():
@@ -58,14 +65,3 @@ def _find(code: str) -> Problem:
         meant = f" Did you mean {', '.join(close)}?" if close else ""
         raise CommandError(f"There is no problem called {code}.{meant}\n'{PROGRAM} explain' lists them all.")
     return problem
-
-
-def as_markdown() -> str:
-    """Return the table as the page ``docs/problems.md``."""
-    sections = [
-        f"## {problem.code}\n\n**{problem.title}** {problem.meaning}\n\n"
-        f"- What to do: {problem.remedy}\n- Who can do it: {problem.who}\n"
-        f"- For social-core: `{problem.family.__name__}`, code `{problem.social_code}`\n"
-        for problem in PROBLEMS.values()
-    ]
-    return "\n".join([_PAGE, *sections])

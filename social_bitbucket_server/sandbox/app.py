@@ -15,10 +15,8 @@ from werkzeug.http import http_date
 
 from .context import EXTENSION, message, raw_target, signed_in, state
 from .hosts import is_own, named_host
-from .oauth1 import calls as oauth1_calls
-from .oauth1 import pages as oauth1_pages
-from .oauth2 import calls as oauth2_calls
-from .oauth2 import pages as oauth2_pages
+from .oauth1 import views as oauth1
+from .oauth2 import views as oauth2
 from .pages import application_links, own_account
 from .pages import faults as faults_page
 from .pages.access import form_token
@@ -60,14 +58,14 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     app.register_error_handler(HTTPException, _error_page)
     app.context_processor(lambda: {"sandbox": state, "signed_in": signed_in(), "form_token": form_token})
     for blueprint in (
-        oauth1_calls.blueprint,
-        oauth2_calls.blueprint,
+        oauth1.calls,
+        oauth1.pages,
+        oauth2.calls,
+        oauth2.pages,
+        oauth2.for_admins,
         applinks_rest.blueprint,
         resources.blueprint,
         own_account.blueprint,
-        oauth1_pages.blueprint,
-        oauth2_pages.blueprint,
-        oauth2_pages.for_admins,
         application_links.blueprint,
         faults_page.blueprint,
         faults_page.programs,

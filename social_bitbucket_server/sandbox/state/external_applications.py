@@ -7,9 +7,8 @@ import threading
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-from .links import LinkRefusedError
+from .links import LinkRefusedError, is_web_address
 
 PUBLIC_REPOS = "PUBLIC_REPOS"
 """The scope that every link permits."""
@@ -96,7 +95,7 @@ class ExternalApplications:
             raise LinkRefusedError("Enter a Name.")
         if any(application.name == name for application in self._by_id.values()):
             raise LinkRefusedError(f"There is a link with this Name already: {name}.")
-        if not redirect_urls or not all(_is_redirect_url(url) for url in redirect_urls):
+        if not redirect_urls or not all(is_web_address(url) and "#" not in url for url in redirect_urls):
             raise LinkRefusedError(
                 "Enter the whole Redirect URL, beginning with https:// or http:// and without a fragment. Several are "
                 "separated by commas."
@@ -116,11 +115,3 @@ def closure(scopes: Iterable[str]) -> frozenset[str]:
         found.add(scope)
         left.extend(INCLUDED_SCOPES[scope])
     return frozenset(found)
-
-
-def _is_redirect_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc) and "#" not in text

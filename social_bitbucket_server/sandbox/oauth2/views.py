@@ -1,14 +1,19 @@
-"""The pages of OAuth 2: an administrator links an external application, a person allows it access."""
+"""OAuth 2 over HTTP: the calls of programs, the page on which a person allows access, and the administrators' links."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, abort, redirect, render_template, request
+from collections.abc import Mapping, Sequence
+
+from flask import Blueprint, Response, abort, g, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from ..context import signed_in, since_7_20, state
+from ..context import signed_in, state
+from ..oauth1.verification import ServerFailedError
 from ..pages.access import admins_only, log_in_page, protect, question
 from ..pages.application_links import LIST
-from ..state.external_applications import ExternalApplication
+from ..program_calls import empty, prepare
+from ..state.external_applications import INCLUDED_SCOPES, ExternalApplication
+from ..state.grants import ACCESS_TOKEN_LIFETIME
 from ..state.links import LinkRefusedError
 from .rules import (
     OAuth2Error,
@@ -16,6 +21,8 @@ from .rules import (
     allow,
     answer_address,
     authorization_request,
+    revoke,
+    token,
     trusted_redirect,
 )
 
@@ -44,12 +51,88 @@ WORDS = {
 """Each scope in the words of Atlassian's page "OAuth 2.0 scopes for incoming links", which people see, too. The client
 side has a table of its own: the sandbox shares nothing with it."""
 
-blueprint = Blueprint("oauth2_pages", __name__)
+_ROOT = '/rest/oauth2/<any("latest", "1.0"):_>'
+
+calls = Blueprint("oauth2_calls", __name__)
+prepare(calls)
+pages = Blueprint("oauth2_pages", __name__)
+protect(pages)
 for_admins = Blueprint("oauth2_pages_for_admins", __name__, url_prefix="/plugins/servlet/oauth2/provider")
-for pages in (blueprint, for_admins):
-    protect(pages)
-    pages.before_request(since_7_20)
+protect(for_admins)
+
+
+@calls.before_request
+@pages.before_request
+@for_admins.before_request
+def since_7_20() -> None:
+    """Answer 404 in older versions, which have no OAuth 2."""
+    if not state().new_dialog:
+        abort(404)
+
+
 for_admins.before_request(admins_only)
+
+
+@calls.errorhandler(OAuth2Error)
+def refuse(refusal: OAuth2Error) -> ResponseReturnValue:
+    """Answer with the error and its description."""
+    return jsonify(error=refusal.error, error_description=refusal.description), refusal.status
+
+
+@calls.after_request
+def keep_out_of_caches(response: Response) -> Response:
+    """Forbid caching, because answers hold tokens."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@calls.post(f"{_ROOT}/token")
+def ask_for_token(_: str) -> Response:
+    """Answer with an access token and a refresh token, for a code or for an older refresh token."""
+    grant = token(_parameters(), state())
+    return jsonify(
+        access_token=grant.access_token,
+        token_type="bearer",  # noqa: S106  # a kind of token
+        expires_in=ACCESS_TOKEN_LIFETIME,
+        refresh_token=grant.refresh_token,
+        scope=" ".join(grant.scopes),
+        created_at=int(state().wall_time()),
+    )
+
+
+@calls.post(f"{_ROOT}/revoke")
+def end_token(_: str) -> Response:
+    """End a token."""
+    revoke(_parameters(), state())
+    return empty(200)
+
+
+@calls.get(f"{_ROOT}/.well-known/oauth-authorization-server")
+def metadata(_: str) -> Response:
+    """Return the server's metadata (RFC 8414)."""
+    root = f"{state().base_url}/rest/oauth2/latest"
+    return jsonify(
+        issuer=state().base_url,
+        authorization_endpoint=f"{root}/authorize",
+        token_endpoint=f"{root}/token",
+        revocation_endpoint=f"{root}/revoke",
+        response_types_supported=["code"],
+        grant_types_supported=["authorization_code", "refresh_token"],
+        code_challenge_methods_supported=["plain", "S256"],
+        token_endpoint_auth_methods_supported=["client_secret_post"],
+        scopes_supported=sorted(INCLUDED_SCOPES),
+    )
+
+
+def _parameters() -> Mapping[str, Sequence[str]]:
+    """Return the parameters of the query and of the form. Bitbucket reads no credentials from HTTP Basic."""
+    if request.mimetype == "application/json":
+        raise ServerFailedError
+    parameters = {
+        name: request.args.getlist(name) + request.form.getlist(name) for name in (*request.args, *request.form)
+    }
+    g.consumer_key = next(iter(parameters.get("client_id", ())), None)
+    return parameters
 
 
 @for_admins.route("", methods=["GET", "POST"])
@@ -87,7 +170,7 @@ def delete(application_id: str) -> ResponseReturnValue:
     return asked or redirect(state().context + LIST, 303)
 
 
-@blueprint.route('/rest/oauth2/<any("latest", "1.0"):_>/authorize', methods=["GET", "POST"])
+@pages.route(f"{_ROOT}/authorize", methods=["GET", "POST"])
 def authorize(_: str) -> ResponseReturnValue:
     """Ask *Allow access?*, and send the browser back with the decision."""
     parameters = dict(request.values.lists())
