@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from .cli import PROGRAM, CommandError, check, explain, key_ring, keygen, link, sandbox, worksheet
+from .cli import PROGRAM, CommandError, check, explain, keygen, link, sandbox, worksheet
 from .problems import BitbucketServerError
 
 
@@ -73,7 +73,9 @@ To set up an integration:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('social-auth-bitbucket-server')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (keygen, key_ring, worksheet, link, check, explain, sandbox):
+    keygen.add(commands)
+    keygen.add_key_ring(commands)
+    for command in (worksheet, link, check, explain, sandbox):
         command.add(commands)
     return parser
 

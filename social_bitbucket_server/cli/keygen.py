@@ -1,4 +1,4 @@
-"""``keygen`` makes a key pair, ``public`` shows its public half again."""
+"""``keygen`` makes a key pair, ``public`` shows its public half again, and ``key-ring`` makes a key ring."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..crypto import BITS, DEFAULT_BITS, PrivateKey
+from ..crypto import BITS, DEFAULT_BITS, KeyRing, PrivateKey
 from . import add_command, file_name
 from .key_files import add_public_options, print_public, read_private_key, show, write_private_key
 
@@ -72,4 +72,24 @@ def _keygen(arguments: argparse.Namespace) -> int:
 def _public(arguments: argparse.Namespace) -> int:
     key = read_private_key(arguments.file)
     print_public(show(key, arguments), key.public, to=sys.stdout)
+    return 0
+
+
+def add_key_ring(commands: Any) -> None:
+    """Add ``key-ring``, which makes the key ring that seals private keys and access tokens in a database."""
+    parser = add_command(
+        commands,
+        "key-ring",
+        "Make the key ring that seals secrets in a database.",
+        """\
+example:
+  export KEY_RING="$(PROGRAM key-ring)"
+
+Keep it apart from the database, and keep a copy: without it, nothing that it sealed can be opened.""",
+    )
+    parser.set_defaults(run=_key_ring)
+
+
+def _key_ring(_arguments: argparse.Namespace) -> int:
+    print(KeyRing.generate())
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 from urllib.request import HTTPCookieProcessor, HTTPHandler, OpenerDirector
 
+_ASKS = re.compile(r"/(login|authorize)\Z")
 _BEGINS = re.compile(r"bitbucket-server|/begin\Z")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
@@ -53,10 +54,8 @@ class Browser:
         return location
 
     def _submit(self, address: str, page: str, fields: dict[str, str]) -> tuple[str, str]:
-        hidden = _HiddenFields()
-        hidden.feed(page)
-        body = urlencode({**hidden.fields, **fields}).encode()
-        return self._open(address.partition("?")[0], body)
+        form = _Form(page, _ASKS, {"input"})
+        return self._open(address.partition("?")[0], urlencode({**form.fields, **fields}).encode())
 
     def _open(self, address: str, body: bytes | None = None) -> tuple[str, str]:
         with self._opener.open(address, body, timeout=30) as response:
@@ -64,21 +63,6 @@ class Browser:
                 page = address.partition("?")[0]
                 raise BrowserError(f"The page {page} answered {response.status}.", response.status)
             return response.headers.get("Location", ""), response.read().decode()
-
-
-class _HiddenFields(HTMLParser):
-    """The hidden fields of the page's main form; the one in the header only logs out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fields: dict[str, str] = {}
-        self._in_main = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._in_main = self._in_main or tag == "main"
-        attributes = dict(attrs)
-        if self._in_main and tag == "input" and attributes.get("type") == "hidden":
-            self.fields[attributes["name"] or ""] = attributes["value"] or ""
 
 
 def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
@@ -98,9 +82,8 @@ def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
             break
         page = urlunsplit(("", "", location.path, location.query, ""))
         shown = client.get(page, **options)
-    form = _LoginForm()
     body: bytes = shown.data if hasattr(shown, "data") else shown.content  # Flask calls it data, the others content
-    form.feed(body.decode())
+    form = _Form(body.decode(), _BEGINS, {"input", "button"})
     if form.action is None:
         raise LoginFailedError(
             f"{page} answered {shown.status_code}, without a form that posts to an address that has bitbucket-server "
@@ -113,23 +96,26 @@ def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
     return client.get(f"{callback.path}?{callback.query}", **options)
 
 
-class _LoginForm(HTMLParser):
-    """The first form that begins a login: its address, and its fields."""
+class _Form(HTMLParser):
+    """The first form on *page* whose address matches: its address, and its fields of the kinds *tags*."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: str, address: re.Pattern[str], tags: set[str]) -> None:
         super().__init__()
         self.action: str | None = None
         self.fields: dict[str, str] = {}
+        self._address = address
+        self._tags = tags
         self._is_inside = False
+        self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         if tag == "form":
             action = attributes.get("action") or ""
-            self._is_inside = self.action is None and _BEGINS.search(action) is not None
+            self._is_inside = self.action is None and self._address.search(action) is not None
             if self._is_inside:
                 self.action = action
-        elif self._is_inside and tag in {"input", "button"} and attributes.get("name"):
+        elif self._is_inside and tag in self._tags and attributes.get("name"):
             self.fields[attributes["name"] or ""] = attributes.get("value") or ""
 
     def handle_endtag(self, tag: str) -> None:

@@ -65,7 +65,19 @@ class ExternalApplications:
         :class:`~.links.LinkRefusedError`."""
         urls, ticked = tuple(redirect_urls), frozenset(permissions)
         with self._lock:
-            self._check(name, urls, ticked)
+            if not name:
+                raise LinkRefusedError("Enter a Name.")
+            if any(application.name == name for application in self._by_id.values()):
+                raise LinkRefusedError(f"There is a link with this Name already: {name}.")
+            if not urls or not all(is_web_address(url) and "#" not in url for url in urls):
+                raise LinkRefusedError(
+                    "Enter the whole Redirect URL, beginning with https:// or http:// and without a fragment. Several "
+                    "are separated by commas."
+                )
+            if ticked - INCLUDED_SCOPES.keys():
+                raise LinkRefusedError(f"There is no permission called {min(ticked - INCLUDED_SCOPES.keys())}.")
+            if not ticked:
+                raise LinkRefusedError("Choose at least one of the Application permissions.")
             client_id, client_secret = credentials or (secrets.token_hex(16), secrets.token_hex(32))
             application = ExternalApplication(str(uuid.uuid4()), name, urls, ticked, client_id, client_secret)
             self._by_id[application.id] = application
@@ -89,21 +101,6 @@ class ExternalApplications:
         """Return every application, the oldest first."""
         with self._lock:
             return list(self._by_id.values())
-
-    def _check(self, name: str, redirect_urls: tuple[str, ...], permissions: frozenset[str]) -> None:
-        if not name:
-            raise LinkRefusedError("Enter a Name.")
-        if any(application.name == name for application in self._by_id.values()):
-            raise LinkRefusedError(f"There is a link with this Name already: {name}.")
-        if not redirect_urls or not all(is_web_address(url) and "#" not in url for url in redirect_urls):
-            raise LinkRefusedError(
-                "Enter the whole Redirect URL, beginning with https:// or http:// and without a fragment. Several are "
-                "separated by commas."
-            )
-        if permissions - INCLUDED_SCOPES.keys():
-            raise LinkRefusedError(f"There is no permission called {min(permissions - INCLUDED_SCOPES.keys())}.")
-        if not permissions:
-            raise LinkRefusedError("Choose at least one of the Application permissions.")
 
 
 def closure(scopes: Iterable[str]) -> frozenset[str]:

@@ -76,7 +76,8 @@ class Grants:
     def end_code(self, value: str) -> None:
         """Forget every pair that the code led to."""
         with self._lock:
-            self._forget([grant for grant in self._grants.values() if grant.code == value])
+            for grant in [grant for grant in self._grants.values() if grant.code == value]:
+                del self._grants[grant.access_token]
 
     def grant(self, client_id: str, scopes: tuple[str, ...], user_id: int, now: float, code: str) -> Grant:
         """Make a new pair of tokens."""
@@ -113,9 +114,6 @@ class Grants:
         """Forget the pairs of one user, of one client, or both; says how many."""
         with self._lock:
             revoked = self.granted(user_id=user_id, client_id=client_id)
-            self._forget(revoked)
+            for grant in revoked:
+                del self._grants[grant.access_token]
             return len(revoked)
-
-    def _forget(self, grants: list[Grant]) -> None:
-        for grant in grants:
-            del self._grants[grant.access_token]
