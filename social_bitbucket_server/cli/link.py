@@ -62,7 +62,9 @@ example:
   PROGRAM unlink --file acme.toml --application-url https://app.example.com/o/acme/ --user admin""",
     )
     _add_options(unlink)
-    unlink.set_defaults(run=_unlink)
+    unlink.set_defaults(
+        run=lambda arguments: remove_link(integration_of(arguments)(), arguments.application_url, arguments)
+    )
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -108,10 +110,6 @@ def make_link(
     links.set_consumer(link, name)
     print(f"The application link {link.name} is {'up to date' if found else 'made'}.", flush=True)
     return report(lambda: check_up(lambda: integration, CALLBACK), explain=explain)
-
-
-def _unlink(arguments: argparse.Namespace) -> int:
-    return remove_link(integration_of(arguments)(), arguments.application_url, arguments)
 
 
 def remove_link(integration: Integration, address: str, arguments: argparse.Namespace) -> int:

@@ -8,13 +8,19 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from ..oauth1.verification import AccountNotAdmittedError
 from ..state.external_applications import ExternalApplication
-from ..state.grants import ACCESS_TOKEN_LIFETIME, CODE_LIFETIME, REFRESH_TOKEN_LIFETIME, Code, Grant
+from ..state.grants import (
+    ACCESS_TOKEN_LIFETIME,
+    CODE_LIFETIME,
+    REFRESH_TOKEN_LIFETIME,
+    AuthorizationRequest,
+    Code,
+    Grant,
+)
 from ..state.state import State
 from ..state.users import User
 
@@ -40,17 +46,6 @@ class OAuth2Error(Exception):
         self.error = error
         self.description = description
         self.status = 401 if error == "invalid_client" else 400
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizationRequest:
-    """A program's request for access, which a person allows or denies."""
-
-    application: ExternalApplication
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    code_challenge: str
-    code_challenge_method: str
 
 
 def answer_address(redirect_uri: str, parameters: Parameters, **answer: str) -> str:
@@ -92,16 +87,7 @@ def authorization_request(
 
 def allow(request: AuthorizationRequest, user: User, state: State) -> Code:
     """Make a code for the *request* that *user* has just allowed."""
-    code = Code(
-        secrets.token_hex(16),
-        request.application.client_id,
-        request.redirect_uri,
-        request.scopes,
-        user.id,
-        request.code_challenge,
-        request.code_challenge_method,
-        state.clock.now(),
-    )
+    code = Code(secrets.token_hex(16), request, user.id, state.clock.now())
     state.grants.add_code(code)
     return code
 
@@ -175,14 +161,15 @@ def _exchange(parameters: Parameters, state: State) -> Grant:
         raise OAuth2Error("invalid_request", "The code is not known, or has expired.")
     if state.grants.is_used(value):
         _refuse_second_use(value, state)
-    if code.client_id != client_id or code.redirect_uri != redirect_uri:
+    asked = code.request
+    if asked.application.client_id != client_id or asked.redirect_uri != redirect_uri:
         raise OAuth2Error("invalid_grant", "The code is not one of this client's.")
-    if code.code_challenge and not _verifies(_single(parameters, "code_verifier"), code):
+    if asked.code_challenge and not _verifies(_single(parameters, "code_verifier"), asked):
         raise OAuth2Error("invalid_grant", "The code_verifier does not belong to the code_challenge.")
     _authenticated(parameters, state)
     if not state.grants.use_code(value):
         _refuse_second_use(value, state)
-    return state.grants.grant(code.client_id, code.scopes, code.user_id, now, value)
+    return state.grants.grant(client_id, asked.scopes, code.user_id, now, value)
 
 
 def _refuse_second_use(code: str, state: State) -> NoReturn:
@@ -201,13 +188,13 @@ def _refresh(parameters: Parameters, state: State) -> Grant:
     return state.grants.grant(grant.client_id, grant.scopes, grant.user_id, now, grant.code)
 
 
-def _verifies(verifier: str, code: Code) -> bool:
+def _verifies(verifier: str, request: AuthorizationRequest) -> bool:
     if not _VERIFIER.fullmatch(verifier):
         return False
-    if code.code_challenge_method == "plain":
-        return hmac.compare_digest(verifier, code.code_challenge)
+    if request.code_challenge_method == "plain":
+        return hmac.compare_digest(verifier, request.code_challenge)
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    return hmac.compare_digest(digest, code.code_challenge)
+    return hmac.compare_digest(digest, request.code_challenge)
 
 
 def _required(parameters: Parameters, name: str) -> str:

@@ -90,8 +90,7 @@ class ExternalApplications:
 
     def get(self, application_id: str) -> ExternalApplication | None:
         """Return the application with this id, or ``None``."""
-        with self._lock:
-            return self._by_id.get(application_id)
+        return self._by_id.get(application_id)
 
     def by_client_id(self, client_id: str) -> ExternalApplication | None:
         """Return the application with this client ID, or ``None``."""

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 
 from .bounded import BoundedDict
+from .external_applications import ExternalApplication
 
 CODE_LIFETIME = 10
 ACCESS_TOKEN_LIFETIME = 3_600
@@ -15,16 +16,23 @@ REFRESH_TOKEN_LIFETIME = 7_776_000
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
-    """The permission of a person, which the program exchanges for tokens. *code_challenge* is empty without PKCE."""
+class AuthorizationRequest:
+    """A program's request for access, which a person allows or denies. *code_challenge* is empty without PKCE."""
 
-    value: str = field(repr=False)
-    client_id: str
+    application: ExternalApplication
     redirect_uri: str = field(repr=False)
     scopes: tuple[str, ...]
-    user_id: int
     code_challenge: str
     code_challenge_method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The permission of a person, which the program that made the *request* exchanges for tokens."""
+
+    value: str = field(repr=False)
+    request: AuthorizationRequest
+    user_id: int
     created: float
 
 
@@ -57,8 +65,7 @@ class Grants:
 
     def code(self, value: str) -> Code | None:
         """Return the code with this value, of any age, used or not."""
-        with self._lock:
-            return self._codes.get(value)
+        return self._codes.get(value)
 
     def use_code(self, value: str) -> bool:
         """Mark the code as exchanged. Return whether this is its first use."""
@@ -70,8 +77,7 @@ class Grants:
 
     def is_used(self, value: str) -> bool:
         """Return whether the code was exchanged before."""
-        with self._lock:
-            return value in self._used_codes
+        return value in self._used_codes
 
     def end_code(self, value: str) -> None:
         """Forget every pair that the code led to."""
@@ -88,8 +94,7 @@ class Grants:
 
     def by_access_token(self, value: str) -> Grant | None:
         """Return the pair with this access token, of any age."""
-        with self._lock:
-            return self._grants.get(value)
+        return self._grants.get(value)
 
     def by_refresh_token(self, value: str) -> Grant | None:
         """Return the pair with this refresh token, of any age."""

@@ -89,8 +89,7 @@ class Links:
 
     def get(self, link_id: str) -> Link | None:
         """Return the link with this id, or ``None``."""
-        with self._lock:
-            return self._by_id.get(link_id)
+        return self._by_id.get(link_id)
 
     def consumer(self, key: str) -> Consumer | None:
         """Return the consumer with this consumer key, or ``None``."""

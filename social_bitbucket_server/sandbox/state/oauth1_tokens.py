@@ -68,8 +68,7 @@ class Tokens:
 
     def request_token(self, value: str) -> RequestToken | None:
         """Return the request token with this value, of any age, until it is exchanged."""
-        with self._lock:
-            return self._request_tokens.get(value)
+        return self._request_tokens.get(value)
 
     def decide(self, value: str, user_id: int, *, allow: bool) -> RequestToken | None:
         """Note the person's decision. Return ``None`` if the token is gone or was decided before."""
@@ -99,8 +98,7 @@ class Tokens:
 
     def access_token(self, value: str) -> AccessToken | None:
         """Return the access token with this value, of any age, until it is renewed or revoked."""
-        with self._lock:
-            return self._access_tokens.get(value)
+        return self._access_tokens.get(value)
 
     def granted(self, *, user_id: int | None = None, consumer_key: str | None = None) -> list[AccessToken]:
         """Return the access tokens of one user, of one consumer, or both, the oldest first."""

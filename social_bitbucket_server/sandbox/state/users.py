@@ -89,8 +89,7 @@ class Users:
 
     def by_id(self, user_id: int | None) -> User | None:
         """Return the user with this id, or ``None``."""
-        with self._lock:
-            return None if user_id is None else self._by_id.get(user_id)
+        return None if user_id is None else self._by_id.get(user_id)
 
     def by_name(self, name: str) -> User | None:
         """Return the user with exactly this name, or ``None``."""
