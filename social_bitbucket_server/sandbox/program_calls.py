@@ -7,8 +7,7 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, g, jsonify, render_template
 
 from .context import message, raw_target, state
-from .oauth1.rules import realm
-from .oauth1.verification import AccountNotAdmittedError, OAuthProblemError, ServerFailedError
+from .oauth1.rules import AccountNotAdmittedError, OAuthProblemError, ServerFailedError, realm
 
 
 def prepare(blueprint: Blueprint) -> None:

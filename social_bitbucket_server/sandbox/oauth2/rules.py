@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 from urllib.parse import urlencode, urlsplit
 
-from ..oauth1.verification import AccountNotAdmittedError
+from ..oauth1.rules import AccountNotAdmittedError
 from ..state.external_applications import ExternalApplication
 from ..state.grants import (
     ACCESS_TOKEN_LIFETIME,
@@ -120,7 +120,7 @@ def revoke(parameters: Parameters, state: State) -> None:
 def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]] | None:
     """Return the person and the scopes of an access token. ``None`` if it is unknown, revoked or too old.
 
-    Raises :class:`~.oauth1.verification.AccountNotAdmittedError`.
+    Raises :class:`~.oauth1.rules.AccountNotAdmittedError`.
     """
     grant = state.grants.by_access_token(value)
     if grant is None or state.clock.now() > grant.created + ACCESS_TOKEN_LIFETIME:

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, g, jsonify, redirect, render_templ
 from flask.typing import ResponseReturnValue
 
 from ..context import signed_in, state
-from ..oauth1.verification import ServerFailedError
+from ..oauth1.rules import ServerFailedError
 from ..pages.access import admins_only, log_in_page, protect, question
 from ..pages.application_links import LIST
 from ..program_calls import empty, prepare

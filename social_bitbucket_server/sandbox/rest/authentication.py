@@ -44,7 +44,7 @@ def user_by_bearer_token(state: State) -> tuple[User | None, tuple[str, ...]]:
     """Return the person and the scopes of the request's OAuth 2 token or HTTP access token. ``None`` without a token.
 
     Ends the request if the token is unknown, revoked or too old. Raises
-    :class:`~.oauth1.verification.AccountNotAdmittedError`.
+    :class:`~.oauth1.rules.AccountNotAdmittedError`.
     """
     bearer = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
     if bearer is None:
