@@ -167,7 +167,16 @@ def worksheet(
         _open_application_links(server_url),
         _create_link(application_url, dialog, for_organization=for_organization),
         _CONFIGURE_APPLICATION_URL,
-        _link_applications(application_name),
+        Step(
+            "Fill in Link applications",
+            (
+                Entry("Application Name", application_name, Action.TYPE, "You may choose another name."),
+                Entry("Application Type", "Generic Application", Action.CHOOSE),
+                *(Entry(label, "", Action.LEAVE_EMPTY) for label in _OUTGOING_FIELDS),
+                Entry("Create incoming link", "", Action.LEAVE_OFF, _CREATE_INCOMING_LINK_HINT),
+                _press("Continue"),
+            ),
+        ),
         Step(
             "Open the new link's Incoming Authentication",
             (_press("Edit", f"The pencil in the row of {application_name}."), _press("Incoming Authentication")),
@@ -281,19 +290,6 @@ _OAUTH1_HINTS = {
         "application would be OAuth 2."
     ),
 }
-
-
-def _link_applications(application_name: str) -> Step:
-    return Step(
-        "Fill in Link applications",
-        (
-            Entry("Application Name", application_name, Action.TYPE, "You may choose another name."),
-            Entry("Application Type", "Generic Application", Action.CHOOSE),
-            *(Entry(label, "", Action.LEAVE_EMPTY) for label in _OUTGOING_FIELDS),
-            Entry("Create incoming link", "", Action.LEAVE_OFF, _CREATE_INCOMING_LINK_HINT),
-            _press("Continue"),
-        ),
-    )
 
 
 def _incoming_authentication(consumer_key: str, consumer_name: str, pem: str) -> Step:

@@ -8,7 +8,6 @@ from flask import Response, abort, request
 
 from ..oauth2.rules import bearer_grant
 from ..program_calls import json_error
-from ..state.external_applications import closure
 from ..state.state import State
 from ..state.users import User
 
@@ -56,11 +55,6 @@ def user_by_bearer_token(state: State) -> tuple[User | None, tuple[str, ...]]:
     if granted is None:
         abort(json_error(401, "The access token is not valid.", "AuthenticationException"))
     return granted
-
-
-def may_administer(scopes: tuple[str, ...]) -> bool:
-    """Return whether a bearer token with *scopes* reaches administrative resources. An HTTP access token never does."""
-    return "ADMIN_WRITE" in closure(scopes)
 
 
 def not_permitted() -> Response:
