@@ -243,7 +243,7 @@ class _Walk:
 
     def name(self) -> Result:
         self._budget = self._transport.begin_step(self._tenant, self._limits)
-        if self._through_proxy:
+        if self._route.proxy is not None:
             return Result(Stage.NAME, Outcome.SKIPPED, "The proxy looks the name up.")
         host, _ = self._destination
         try:
@@ -252,25 +252,25 @@ class _Walk:
             if isinstance(error, BitbucketServerError) and error.code == Code.SERVER_BUSY:
                 raise
             # In the same words whether there is no such name or its addresses are not for this application.
-            code = Code.NAME_NOT_FOUND if self._is_at_base_url else Code.CONNECT_TO_NOT_FOUND
+            code = Code.NAME_NOT_FOUND if self._route.connect_to is None else Code.CONNECT_TO_NOT_FOUND
             raise BitbucketServerError(code) from error
         addresses = list(map(str, self._addresses))
         if addresses == [host.strip("[]")]:
-            whose = "The base URL has" if self._is_at_base_url else "The place to connect to is"
+            whose = "The base URL has" if self._route.connect_to is None else "The place to connect to is"
             return Result(Stage.NAME, Outcome.SKIPPED, f"{whose} an address in place of a name.")
         return Result(Stage.NAME, Outcome.PASSED, f"{host} is {', '.join(addresses)}")
 
     def connection(self) -> Result:
-        if self._through_proxy:
+        if self._route.proxy is not None:
             return Result(Stage.CONNECTION, Outcome.SKIPPED, "The proxy makes the connection.")
         _, port = self._destination
         try:
             self._wait(self._connect_within).close()
         except OSError as error:
             if isinstance(error, ConnectionRefusedError):
-                code = Code.PORT_CLOSED if self._is_at_base_url else Code.CONNECT_TO_CLOSED
+                code = Code.PORT_CLOSED if self._route.connect_to is None else Code.CONNECT_TO_CLOSED
             else:
-                code = Code.PORT_SILENT if self._is_at_base_url else Code.CONNECT_TO_SILENT
+                code = Code.PORT_SILENT if self._route.connect_to is None else Code.CONNECT_TO_SILENT
             raise BitbucketServerError(code, f"It is port {port}.") from error
         return Result(Stage.CONNECTION, Outcome.PASSED, f"Port {port} answers")
 
@@ -278,7 +278,7 @@ class _Walk:
         if self._url.scheme == "http":
             says = "None: the base URL begins with http://, so anybody on the way can read and change what is sent."
             return Result(Stage.TLS, Outcome.UNPROTECTED, says)
-        if self._through_proxy:
+        if self._route.proxy is not None:
             return Result(Stage.TLS, Outcome.SKIPPED, "Looked at with the next stage, through the proxy")
         route = self._route
         context = ssl_context(route.verify, route.ca_certificates, route.client_certificate, route.client_key)
@@ -300,7 +300,7 @@ class _Walk:
         try:
             answer = self._answer = self._get(self._url)
         except BitbucketServerError as error:
-            if error.code != Code.CONNECTION_FAILED or self._through_proxy:
+            if error.code != Code.CONNECTION_FAILED or self._route.proxy is not None:
                 raise
             # Connections were made in the stages before.
             raise BitbucketServerError(Code.NOT_HTTP) from error
@@ -415,17 +415,9 @@ class _Walk:
         return replace(_failed(stage, problem), explanation=explanation)
 
     @property
-    def _is_at_base_url(self) -> bool:
-        return self._route.connect_to is None
-
-    @property
     def _destination(self) -> tuple[str, int]:
         """Host and port that connections go to."""
         return self._route.connect_to or self._url.host_and_port
-
-    @property
-    def _through_proxy(self) -> bool:
-        return self._route.proxy is not None
 
     @property
     def _seconds(self) -> float:

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from ..context import message, signed_in, state
-from ..pages.access import log_in_page, protect
+from ..pages.access import log_in_page, own_forms_only
 from ..program_calls import empty, prepare
 from ..state.oauth1_tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
 from .rules import access_token, callback_address, realm, request_token, token_problem, undecided
@@ -16,7 +16,7 @@ from .rules import access_token, callback_address, realm, request_token, token_p
 calls = Blueprint("oauth1_calls", __name__, url_prefix="/plugins/servlet/oauth")
 prepare(calls)
 pages = Blueprint("oauth1_pages", __name__)
-protect(pages)
+pages.before_request(own_forms_only)
 
 
 @calls.route("/request-token", methods=["GET", "POST"])

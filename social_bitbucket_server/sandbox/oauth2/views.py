@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from ..context import signed_in, state
 from ..oauth1.rules import ServerFailedError
-from ..pages.access import admins_only, log_in_page, protect, question
+from ..pages.access import admins_only, log_in_page, own_forms_only, question
 from ..pages.application_links import LIST
 from ..program_calls import empty, prepare
 from ..state.external_applications import INCLUDED_SCOPES, ExternalApplication
@@ -56,9 +56,9 @@ _ROOT = '/rest/oauth2/<any("latest", "1.0"):_>'
 calls = Blueprint("oauth2_calls", __name__)
 prepare(calls)
 pages = Blueprint("oauth2_pages", __name__)
-protect(pages)
+pages.before_request(own_forms_only)
 for_admins = Blueprint("oauth2_pages_for_admins", __name__, url_prefix="/plugins/servlet/oauth2/provider")
-protect(for_admins)
+for_admins.before_request(own_forms_only)
 
 
 @calls.before_request
@@ -138,17 +138,17 @@ def _parameters() -> Mapping[str, Sequence[str]]:
 @for_admins.route("", methods=["GET", "POST"])
 def configure() -> ResponseReturnValue:
     """Show the form for an incoming link, or make the link."""
-    if request.method == "GET":
-        return render_template("oauth2/configure.html", columns=PERMISSIONS, typed=request.form, refusal="")
-    name, urls = request.form.get("name", "").strip(), request.form.get("redirect_url", "").split(",")
-    try:
-        application = state().applications.add(
-            name, filter(None, map(str.strip, urls)), request.form.getlist("permission")
-        )
-    except LinkRefusedError as error:
-        refusal = str(error)
-        return render_template("oauth2/configure.html", columns=PERMISSIONS, typed=request.form, refusal=refusal), 400
-    return redirect(f"{state().context}{for_admins.url_prefix}/{application.id}", 303)
+    refusal = ""
+    if request.method != "GET":
+        name, urls = request.form.get("name", "").strip(), request.form.get("redirect_url", "").split(",")
+        redirect_urls, permissions = filter(None, map(str.strip, urls)), request.form.getlist("permission")
+        try:
+            application = state().applications.add(name, redirect_urls, permissions)
+            return redirect(f"{state().context}{for_admins.url_prefix}/{application.id}", 303)
+        except LinkRefusedError as error:
+            refusal = str(error)
+    page = render_template("oauth2/configure.html", columns=PERMISSIONS, typed=request.form, refusal=refusal)
+    return page, 400 if refusal else 200
 
 
 @for_admins.get("/<application_id>")

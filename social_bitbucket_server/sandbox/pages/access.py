@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Collection
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, abort, redirect, render_template, request, session
+from flask import Response, abort, redirect, render_template, request, session
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..context import raw_target, signed_in, state
@@ -24,17 +24,14 @@ def form_token() -> str:
     return str(session["form_token"])
 
 
-def protect(blueprint: Blueprint) -> None:
-    """Refuse forms from elsewhere in a blueprint of pages."""
-
-    @blueprint.before_request
-    def check_form_token() -> Response | None:
-        if request.method != "POST" or hmac.compare_digest(
-            request.form.get("form_token", "").encode(), form_token().encode()
-        ):
-            return None
-        text = "This form was open for too long, or comes from elsewhere. Go back, load the page again and repeat."
-        return Response(render_template("message.html", title="The form is too old", text=text), 400)
+def own_forms_only() -> Response | None:
+    """Refuse forms that were not shown to this browser."""
+    if request.method != "POST":
+        return None
+    if hmac.compare_digest(request.form.get("form_token", "").encode(), form_token().encode()):
+        return None
+    text = "This form was open for too long, or comes from elsewhere. Go back, load the page again and repeat."
+    return Response(render_template("message.html", title="The form is too old", text=text), 400)
 
 
 def admins_only() -> AnyResponse | None:

@@ -15,12 +15,12 @@ from ..context import state
 from ..oauth1.public_keys import UnreadablePublicKeyError, read_public_key
 from ..state.links import Consumer, Link, LinkRefusedError
 from ..state.oauth1_tokens import AccessToken
-from .access import admins_only, protect, question
+from .access import admins_only, own_forms_only, question
 
 LIST = "/plugins/servlet/applinks/listApplicationLinks"
 
 blueprint = Blueprint("application_links", __name__, url_prefix=LIST)
-protect(blueprint)
+blueprint.before_request(own_forms_only)
 blueprint.before_request(admins_only)
 
 

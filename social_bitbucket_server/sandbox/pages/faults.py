@@ -9,11 +9,11 @@ from flask.typing import ResponseReturnValue
 
 from ..context import state
 from ..state.faults import Faults
-from .access import protect
+from .access import own_forms_only
 
 blueprint = Blueprint("faults_page", __name__, url_prefix="/sandbox/faults")
 programs = Blueprint("faults_for_programs", __name__)
-protect(blueprint)
+blueprint.before_request(own_forms_only)
 
 
 @blueprint.route("", methods=["GET", "POST"])

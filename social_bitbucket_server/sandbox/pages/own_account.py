@@ -9,10 +9,10 @@ from flask import Blueprint, Response, redirect, render_template, request, sessi
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..context import signed_in, state
-from .access import log_in_page, protect
+from .access import log_in_page, own_forms_only
 
 blueprint = Blueprint("own_account", __name__)
-protect(blueprint)
+blueprint.before_request(own_forms_only)
 
 _SHOWN_USERS = 7
 
