@@ -36,6 +36,8 @@ def own_forms_only() -> Response | None:
 
 def admins_only() -> AnyResponse | None:
     """Let only administrators see a page. Everyone else gets the log-in page or 403."""
+    if request.method == "OPTIONS":  # Flask answers it, and shows no page
+        return None
     user = signed_in()
     if user is None:
         return log_in_page()

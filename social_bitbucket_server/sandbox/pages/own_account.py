@@ -49,15 +49,6 @@ def log_in() -> AnyResponse | str:
     return Response(page, 401 if refusal else 200)
 
 
-def _safe(target: str) -> str:
-    """Return *target* if it is a page of this sandbox, otherwise the first page."""
-    root = f"{state().context}/"
-    is_plain = target.isprintable() and "\\" not in target and not target.startswith("//")
-    if is_plain and target.startswith(root) and not urlsplit(target).netloc:
-        return target
-    return root
-
-
 @blueprint.post("/logout")
 def log_out() -> AnyResponse:
     """Sign out."""
@@ -81,3 +72,12 @@ def granted_tokens() -> AnyResponse | str:
     found = ((state().applications.by_client_id(client_id), count) for client_id, count in clients.items())
     applications = [(application, count) for application, count in found if application]
     return render_template("access_tokens.html", granted=granted, applications=applications)
+
+
+def _safe(target: str) -> str:
+    """Return *target* if it is a page of this sandbox, otherwise the first page."""
+    root = f"{state().context}/"
+    is_plain = target.isprintable() and "\\" not in target and not target.startswith("//")
+    if is_plain and target.startswith(root) and not urlsplit(target).netloc:
+        return target
+    return root
