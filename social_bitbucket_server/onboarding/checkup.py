@@ -165,9 +165,9 @@ def _results(walk: _Walk, begin: Callable[[], Result]) -> Iterator[Result]:
     for stage, look in stages:
         if ended:
             yield Result(stage, Outcome.NOT_REACHED)
-            continue
-        result, ended = _look(stage, look)
-        yield result
+        else:
+            result, ended = _look(stage, look)
+            yield result
 
 
 def look_at_server(server: Server, *, organization: str = "", limits: Limits | None = None) -> Result:

@@ -64,13 +64,9 @@ def create(_: str) -> Response:
     except LinkRefusedError as refusal:
         return _refused(409 if "already" in str(refusal) else 400, str(refusal))
     address = f"{state().base_url}/rest/applinks/3.0/applicationlink/{link.id}"
-    created = {"link": [{"href": address, "rel": "self"}]}
+    document = {"status-code": 201, "resources-created": {"link": [{"href": address, "rel": "self"}]}}
     xml = f'<resources-created><link href="{escape(address)}" rel="self"/></resources-created>'
-    return _answer(
-        201,
-        {"status-code": 201, "resources-created": created},
-        f"<status><status-code>201</status-code>{xml}</status>",
-    )
+    return _answer(201, document, f"<status><status-code>201</status-code>{xml}</status>")
 
 
 @blueprint.delete(f"{_LINKS}/<link_id>")
