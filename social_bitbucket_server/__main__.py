@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from .cli import PROGRAM, CommandError, check, explain, key_ring, keygen, link, sandbox, worksheet
+from .cli import PROGRAM, CommandError, check, explain, keygen, link, sandbox, worksheet
 from .problems import BitbucketServerError
 
 
@@ -18,7 +18,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Wrong usage ends in ``SystemExit`` with status 2, as argparse does.
     """
-    _prepare_streams()
+    # A stream that the caller closed leads nowhere. A character that standard output lacks is written as its number.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # until the process ends
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
@@ -38,16 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return status
-
-
-def _prepare_streams() -> None:
-    """A stream that whoever called us closed is one to nowhere, and a character that standard output does not have is
-    written as its number."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # until the process ends
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _forget_output() -> None:
@@ -78,7 +73,9 @@ To set up an integration:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('social-auth-bitbucket-server')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (keygen, key_ring, worksheet, link, check, explain, sandbox):
+    keygen.add(commands)
+    keygen.add_key_ring(commands)
+    for command in (worksheet, link, check, explain, sandbox):
         command.add(commands)
     return parser
 

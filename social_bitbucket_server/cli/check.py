@@ -13,7 +13,6 @@ from .report import FIRST_STATUS, add_report_options, report
 CALLBACK = "https://application.example/complete/bitbucket-server/"
 """Placeholder for the address that logins come back to, used if no address is given."""
 
-
 _STATUSES = tuple(enumerate((stage for stage in Stage if stage is not Stage.CREDENTIALS), FIRST_STATUS))
 
 

@@ -9,13 +9,14 @@ from typing import Any
 from ..problems import PROBLEMS, Problem
 from . import PROGRAM, CommandError, add_command
 
-_PAGE = """\
+# The page ``docs/problems.md``.
+_PAGE = f"""\
 # Problems
 
 Everything that can go wrong, by its code: what it means, what to do, and who can do it. Errors carry the code in
-`error.context["problem"]`; `{program} explain CODE` prints the same words.
+`error.context["problem"]`; `{PROGRAM} explain CODE` prints the same words.
 
-<!-- Made by `{program} explain --markdown`. -->
+<!-- Made by `{PROGRAM} explain --markdown`. -->
 """
 
 
@@ -39,13 +40,21 @@ examples:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.markdown:
-        print(as_markdown(), end="")
+        sections = [
+            f"## {problem.code}\n\n**{problem.title}** {problem.meaning}\n\n"
+            f"- What to do: {problem.remedy}\n- Who can do it: {problem.who}\n"
+            f"- For social-core: `{problem.family.__name__}`, code `{problem.social_code}`\n"
+            for problem in PROBLEMS.values()
+        ]
+        print("\n".join([_PAGE, *sections]), end="")
     elif arguments.code is None:
         width = max(map(len, PROBLEMS))
         for problem in PROBLEMS.values():
             print(f"{problem.code:{width}}  {problem.title}")
     else:
-        print(_as_text(_find(arguments.code)))
+        problem = _find(arguments.code)
+        print(f"{problem.title}\n\n{problem.meaning}\n\nWhat to do: {problem.remedy}\nWho can do it: {problem.who}")
+        print(f"Documentation: {problem.documentation}")
     return 0
 
 
@@ -56,21 +65,3 @@ def _find(code: str) -> Problem:
         meant = f" Did you mean {', '.join(close)}?" if close else ""
         raise CommandError(f"There is no problem called {code}.{meant}\n'{PROGRAM} explain' lists them all.")
     return problem
-
-
-def _as_text(problem: Problem) -> str:
-    return (
-        f"{problem.title}\n\n{problem.meaning}\n\nWhat to do: {problem.remedy}\nWho can do it: {problem.who}\n"
-        f"Documentation: {problem.documentation}"
-    )
-
-
-def as_markdown() -> str:
-    """Return the table as the page ``docs/problems.md``."""
-    sections = [
-        f"## {problem.code}\n\n**{problem.title}** {problem.meaning}\n\n"
-        f"- What to do: {problem.remedy}\n- Who can do it: {problem.who}\n"
-        f"- For social-core: `{problem.family.__name__}`, code `{problem.social_code}`\n"
-        for problem in PROBLEMS.values()
-    ]
-    return "\n".join([_PAGE.format(program=PROGRAM), *sections])

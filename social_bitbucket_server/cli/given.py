@@ -105,41 +105,54 @@ def _oauth1_integration(fields: dict[str, Any], arguments: argparse.Namespace) -
             "Which integration? Give --url, --consumer-key and --private-key-file, or a --file with them, or set "
             f"{PREFIX}URL and the other settings in the environment."
         )
-    return lambda: _single(single_integration, arguments, PREFIX)
+    return lambda: _from_environment(single_integration, arguments, PREFIX)
 
 
 def _integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> Integration:
     fields.setdefault("private_key_passphrase", os.environ.get(PASSPHRASE_VARIABLE))
+    try:
+        return _from_fields(integration_from_fields, arguments, fields)
+    except BitbucketServerError as error:
+        if error.code != Code.PRIVATE_KEY_ENCRYPTED or fields["private_key_passphrase"]:
+            raise
+        if not may_ask_passphrase(arguments.private_key_file):
+            raise
+    # Kept, so that a test that is repeated does not ask again.
+    fields["private_key_passphrase"] = ask_passphrase("the private key")
+    return _from_fields(integration_from_fields, arguments, fields)
+
+
+def _from_fields(
+    read: Callable[..., _IntegrationT], arguments: argparse.Namespace, fields: dict[str, Any]
+) -> _IntegrationT:
     with naming(lambda field: _where(field, arguments)):
-        try:
-            return _usable(integration_from_fields(SINGLE_INTEGRATION_ID, fields))
-        except BitbucketServerError as error:
-            is_given = bool(fields["private_key_passphrase"])
-            if (
-                error.code != Code.PRIVATE_KEY_ENCRYPTED
-                or is_given
-                or not may_ask_passphrase(arguments.private_key_file)
-            ):
-                raise
-        # Kept, so that a test that is repeated does not ask again.
-        fields["private_key_passphrase"] = ask_passphrase("the private key")
-        return _usable(integration_from_fields(SINGLE_INTEGRATION_ID, fields))
+        integration = read(SINGLE_INTEGRATION_ID, fields)
+        refuse_unusable_way_to(integration.server)
+        return integration
 
 
-def _oauth2_integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> OAuth2Integration:
-    with naming(lambda field: _where(field, arguments)):
-        return _usable(oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, fields))
-
-
-def _single(read: Callable[..., _IntegrationT], arguments: argparse.Namespace, prefix: str) -> _IntegrationT:
+def _from_environment(read: Callable[..., _IntegrationT], arguments: argparse.Namespace, prefix: str) -> _IntegrationT:
     """Return the integration of the settings in the environment, whose names begin with *prefix*."""
+
+    def setting(name: str, default: Any = None) -> Any:
+        if name == "ALLOW_HTTP" and arguments.allow_http:
+            return True
+        text = os.environ.get(f"{prefix}{name}")
+        if text is None or name == "PROXIES":
+            return default
+        if name == "REQUESTS_TIMEOUT":
+            try:
+                return float(text)
+            except ValueError:
+                raise BitbucketServerError(
+                    Code.SETTING_INVALID, "It is a number of seconds.", parameter=name, setting=f"{prefix}{name}"
+                ) from None
+        return TRUTHS.get(text.strip().lower(), text) if name in {"ALLOW_HTTP", "VERIFY_SSL"} else text
+
     with naming(lambda field: prefix + setting_of_field(field)):
-        return _usable(read(_Settings(arguments, prefix), prefix.__add__))
-
-
-def _usable(integration: _IntegrationT) -> _IntegrationT:
-    refuse_unusable_way_to(integration.server)
-    return integration
+        integration = read(setting, prefix.__add__)
+        refuse_unusable_way_to(integration.server)
+        return integration
 
 
 def _where(field: str, arguments: argparse.Namespace) -> str:
@@ -160,22 +173,15 @@ def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integratio
         fields["client_id"] = arguments.client_id
     if "client_id" in fields:
         secret = {"client_secret": os.environ.get(SECRET_VARIABLE)}
-        return lambda: _oauth2_integration_from(secret | fields, arguments)
+        return lambda: _from_fields(oauth2_integration_from_fields, arguments, secret | fields)
     if not fields and f"{PREFIX}URL" not in os.environ and f"{OAUTH2_PREFIX}URL" in os.environ:
-        return lambda: _single(single_oauth2_integration, arguments, OAUTH2_PREFIX)
+        return lambda: _from_environment(single_oauth2_integration, arguments, OAUTH2_PREFIX)
     return _oauth1_integration(fields, arguments)
 
 
 def _given_fields(arguments: argparse.Namespace) -> dict[str, Any]:
-    given = {
-        name: value
-        for name, value in (
-            ("url", arguments.url),
-            ("consumer_key", arguments.consumer_key),
-            ("connect_to", arguments.connect_to),
-        )
-        if value is not None
-    }
+    given = {name: getattr(arguments, name) for name in ("url", "consumer_key", "connect_to")}
+    given = {name: value for name, value in given.items() if value is not None}
     # An option goes before all that the file says about the same.
     if arguments.private_key_file is not None:
         given |= {"private_key": None, "private_key_file": arguments.private_key_file}
@@ -205,29 +211,3 @@ def _read(path: Path) -> Mapping[str, Any]:
         if not isinstance(value, kind):
             raise CommandError(f"{path}: {name} must be {words}.")
     return fields
-
-
-class _Settings:
-    """Looks settings up in the environment, by their names without *prefix*."""
-
-    def __init__(self, arguments: argparse.Namespace, prefix: str) -> None:
-        self._allows_http = arguments.allow_http
-        self._prefix = prefix
-
-    def __call__(self, name: str, default: Any = None) -> Any:
-        if name == "ALLOW_HTTP" and self._allows_http:
-            return True
-        text = os.environ.get(f"{self._prefix}{name}")
-        if text is None or name == "PROXIES":
-            return default
-        if name == "REQUESTS_TIMEOUT":
-            return self._number(name, text)
-        return TRUTHS.get(text.strip().lower(), text) if name in {"ALLOW_HTTP", "VERIFY_SSL"} else text
-
-    def _number(self, name: str, text: str) -> float:
-        try:
-            return float(text)
-        except ValueError:
-            raise BitbucketServerError(
-                Code.SETTING_INVALID, "It is a number of seconds.", parameter=name, setting=f"{self._prefix}{name}"
-            ) from None

@@ -45,11 +45,6 @@ example:
   PROGRAM link --url https://bitbucket.example.com --consumer-key acme --private-key-file acme.pem \\
       --application-url https://app.example.com/o/acme/ --user admin""",
     )
-    _add_options(link)
-    link.add_argument(
-        "--application-name", metavar="NAME", type=application_name, help="what people see (default: the URL's host)"
-    )
-    link.set_defaults(run=_link)
     unlink = add_command(
         commands,
         "unlink",
@@ -61,20 +56,23 @@ The admin's password or token is given as in 'PROGRAM link'.
 example:
   PROGRAM unlink --file acme.toml --application-url https://app.example.com/o/acme/ --user admin""",
     )
-    _add_options(unlink)
-    unlink.set_defaults(run=_unlink)
-
-
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    add_integration_options(parser)
-    parser.add_argument(
-        "--application-url",
-        required=True,
-        metavar="URL",
-        type=application_url,
-        help="the address of this application, as in the application link",
+    for parser in (link, unlink):
+        add_integration_options(parser)
+        parser.add_argument(
+            "--application-url",
+            required=True,
+            metavar="URL",
+            type=application_url,
+            help="the address of this application, as in the application link",
+        )
+        add_admin_options(parser)
+    link.add_argument(
+        "--application-name", metavar="NAME", type=application_name, help="what people see (default: the URL's host)"
     )
-    add_admin_options(parser)
+    link.set_defaults(run=_link)
+    unlink.set_defaults(
+        run=lambda arguments: remove_link(integration_of(arguments)(), arguments.application_url, arguments)
+    )
 
 
 def add_admin_options(parser: argparse.ArgumentParser) -> None:
@@ -108,10 +106,6 @@ def make_link(
     links.set_consumer(link, name)
     print(f"The application link {link.name} is {'up to date' if found else 'made'}.", flush=True)
     return report(lambda: check_up(lambda: integration, CALLBACK), explain=explain)
-
-
-def _unlink(arguments: argparse.Namespace) -> int:
-    return remove_link(integration_of(arguments)(), arguments.application_url, arguments)
 
 
 def remove_link(integration: Integration, address: str, arguments: argparse.Namespace) -> int:

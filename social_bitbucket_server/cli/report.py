@@ -96,10 +96,6 @@ def _say_what_is_waited_for(words: str) -> None:
         print(f"\r\033[K… {words}" if words else "\r\033[K", end="", flush=True)
 
 
-def _has_colours() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-
-
 def _gist(results: list[Result]) -> list[object]:
     """Return the parts of *results* whose changes are worth reporting: no clock differences in seconds, no nonces."""
     return [
@@ -112,18 +108,17 @@ def print_result(result: Result, explain: str) -> None:
     """Print one line for the stage. If it failed, also print the remedy, the command *explain*, and further facts."""
     mark, colour = _MARKS[result.outcome]
     line = f"{mark} {result.stage}"
-    print(f"\033[{colour}m{line}\033[0m" if _has_colours() else line, end="")
+    has_colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    print(f"\033[{colour}m{line}\033[0m" if has_colours else line, end="")
     print(f": {result.says}" if result.says else f": {result.outcome}", flush=True)
     if result.outcome is not Outcome.FAILED or result.problem is None:
         return
     print(f"  What to do: {result.problem.remedy}")
     print(f"  Who can do it: {result.problem.who}")
     print(f"  More: {explain} {result.problem.code}")
-    for certificate in result.chain:
-        print(
-            f"  Certificate of {certificate.subject}, issued by {certificate.issuer}, until {certificate.valid_until}"
-        )
-        print(f"    SHA-256 {certificate.sha256}")
+    for shown in result.chain:
+        print(f"  Certificate of {shown.subject}, issued by {shown.issuer}, until {shown.valid_until}")
+        print(f"    SHA-256 {shown.sha256}")
     if result.facts.get("ca_certificates"):
         print("  Compare this certificate's fingerprint with the Bitbucket admin, then give it with --ca-file:")
         print(result.facts["ca_certificates"], end="")

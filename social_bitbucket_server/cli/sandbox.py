@@ -9,8 +9,6 @@ from typing import Any
 from . import CommandError, add_command
 from .key_files import read
 
-_PACKAGES = {"flask", "waitress"}
-
 
 def add(commands: Any) -> None:
     """Add ``sandbox``."""
@@ -68,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
         # Not at the top: it needs Flask and waitress, which only the extra installs. They take a quarter of a second.
         from ..sandbox.command import CommandFailedError, run
     except ModuleNotFoundError as error:
-        if error.name not in _PACKAGES:
+        if error.name not in {"flask", "waitress"}:
             raise
         raise CommandError(
             f"The sandbox needs {error.name}, which is not installed.\n"

@@ -13,12 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ..crypto import Secret
+from ..crypto import PublicKey, Secret
 from ..integration import Integration
 from ..oauth import JSON, LONGEST_REFUSAL, NO_CHECK, wants_captcha
 from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, Answer, Method, default_transport
-from .link_requests import CONSUMER, LINKS, consumer_fields, link_fields
+
+LINKS = "/rest/applinks/3.0/applicationlink"
+"""GET lists the links, PUT makes one, and DELETE below it removes one."""
+
+CONSUMER = "/rest/applinks-oauth/1.0/applicationlink/{link_id}/authentication/consumer"
+"""PUT makes or updates the consumer of a link, which is its Incoming Authentication. See docs/facts.md, 6.1 and 6.2."""
 
 _LINK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
@@ -29,6 +34,32 @@ class Existing:
 
     id: str
     name: str
+
+
+def link_fields(application_url: str, name: str) -> dict[str, Any]:
+    """Return the JSON of a new link to *application_url*, of the type Generic Application."""
+    return {
+        "id": None,
+        "name": name,
+        "rpcUrl": application_url,
+        "displayUrl": application_url,
+        "typeId": "generic",
+    }
+
+
+def consumer_fields(consumer_key: str, name: str, public_key: PublicKey) -> dict[str, Any]:
+    """Return the JSON of a link's consumer. People see *name* when Bitbucket asks for their permission."""
+    return {
+        "key": consumer_key,
+        "name": name,
+        "description": "",
+        "publicKey": public_key.pem,
+        "sharedSecret": None,
+        "outgoing": False,
+        "twoLOAllowed": False,
+        "executingTwoLOUser": None,
+        "twoLOImpersonationAllowed": None,
+    }
 
 
 def basic(user: str, password: str) -> Secret:
@@ -64,9 +95,6 @@ class ApplicationLinks:
                 return Existing(_id(link.get("id")), _printable(link.get("name")))
         return None
 
-    def _listed(self) -> Iterator[dict[str, Any]]:
-        return _links(_json(self._call("GET", LINKS)))
-
     def create(self, application_url: str, name: str) -> Existing:
         """Make a link to *application_url*. If the answer does not name its id, look for its *name*."""
         created = _created_id(self._call("PUT", LINKS, link_fields(application_url, name)))
@@ -87,6 +115,22 @@ class ApplicationLinks:
     def remove(self, link: Existing) -> None:
         """Remove the link. Logins through it end."""
         self._call("DELETE", f"{LINKS}/{quote(link.id, safe='')}")
+
+    def _listed(self) -> Iterator[dict[str, Any]]:
+        """Yield the links that there are. Versions of Bitbucket wrap them differently."""
+        answer = self._call("GET", LINKS)
+        try:
+            unread = [json.loads(answer.body)]
+        except (ValueError, RecursionError):
+            raise BitbucketServerError(Code.MALFORMED_ANSWER, "It is not JSON.") from None
+        while unread:
+            value = unread.pop()
+            if isinstance(value, dict) and "id" in value and ("rpcUrl" in value or "displayUrl" in value):
+                yield value
+            elif isinstance(value, dict):
+                unread.extend(value.values())
+            elif isinstance(value, list):
+                unread.extend(value)
 
     def _call(self, method: Method, path: str, fields: dict[str, Any] | None = None) -> Answer:
         integration = self._integration
@@ -127,26 +171,6 @@ def _refusal(answer: Answer, *, has_token: bool) -> Code:
     if has_token:
         return Code.LINK_TOKEN_REFUSED
     return Code.LINK_PASSWORD_WRONG if answer.status == 401 else Code.LINK_NOT_PERMITTED
-
-
-def _json(answer: Answer) -> Any:
-    try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError):
-        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It is not JSON.") from None
-
-
-def _links(document: Any) -> Iterator[dict[str, Any]]:
-    """Yield the links in *document*. Versions of Bitbucket wrap them differently."""
-    unread = [document]
-    while unread:
-        value = unread.pop()
-        if isinstance(value, dict) and "id" in value and ("rpcUrl" in value or "displayUrl" in value):
-            yield value
-        elif isinstance(value, dict):
-            unread.extend(value.values())
-        elif isinstance(value, list):
-            unread.extend(value)
 
 
 def _id(value: Any) -> str:

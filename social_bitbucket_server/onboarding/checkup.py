@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from ..crypto import Secret
@@ -71,8 +71,6 @@ SHORTEST = 0.01
 
 _STAGE_SECONDS = 4.0
 _PROPERTIES_PATH = "/rest/api/latest/application-properties"
-_USUAL_NAMES = frozenset({"Bitbucket", "Stash"})
-_LONGEST_NAME = 100
 _REFUSED = frozenset({401, 403})
 _TOKEN_REFUSED = frozenset({Code.TOKEN_EXPIRED, Code.TOKEN_REJECTED, Code.TOKEN_REVOKED})
 _CONTEXT_PATHS = ("/bitbucket", "/stash", "/git")
@@ -167,9 +165,9 @@ def _results(walk: _Walk, begin: Callable[[], Result]) -> Iterator[Result]:
     for stage, look in stages:
         if ended:
             yield Result(stage, Outcome.NOT_REACHED)
-            continue
-        result, ended = _look(stage, look)
-        yield result
+        else:
+            result, ended = _look(stage, look)
+            yield result
 
 
 def look_at_server(server: Server, *, organization: str = "", limits: Limits | None = None) -> Result:
@@ -245,7 +243,7 @@ class _Walk:
 
     def name(self) -> Result:
         self._budget = self._transport.begin_step(self._tenant, self._limits)
-        if self._through_proxy:
+        if self._route.proxy is not None:
             return Result(Stage.NAME, Outcome.SKIPPED, "The proxy looks the name up.")
         host, _ = self._destination
         try:
@@ -254,39 +252,33 @@ class _Walk:
             if isinstance(error, BitbucketServerError) and error.code == Code.SERVER_BUSY:
                 raise
             # In the same words whether there is no such name or its addresses are not for this application.
-            code = Code.NAME_NOT_FOUND if self._is_at_base_url else Code.CONNECT_TO_NOT_FOUND
+            code = Code.NAME_NOT_FOUND if self._route.connect_to is None else Code.CONNECT_TO_NOT_FOUND
             raise BitbucketServerError(code) from error
         addresses = list(map(str, self._addresses))
         if addresses == [host.strip("[]")]:
-            whose = "The base URL has" if self._is_at_base_url else "The place to connect to is"
+            whose = "The base URL has" if self._route.connect_to is None else "The place to connect to is"
             return Result(Stage.NAME, Outcome.SKIPPED, f"{whose} an address in place of a name.")
         return Result(Stage.NAME, Outcome.PASSED, f"{host} is {', '.join(addresses)}")
 
     def connection(self) -> Result:
-        if self._through_proxy:
+        if self._route.proxy is not None:
             return Result(Stage.CONNECTION, Outcome.SKIPPED, "The proxy makes the connection.")
         _, port = self._destination
-        closed, silent = (
-            (Code.PORT_CLOSED, Code.PORT_SILENT)
-            if self._is_at_base_url
-            else (Code.CONNECT_TO_CLOSED, Code.CONNECT_TO_SILENT)
-        )
         try:
-            self._connect().close()
-        except ConnectionRefusedError as error:
-            raise BitbucketServerError(closed, f"It is port {port}.") from error
+            self._wait(self._connect_within).close()
         except OSError as error:
-            raise BitbucketServerError(silent, f"It is port {port}.") from error
+            if isinstance(error, ConnectionRefusedError):
+                code = Code.PORT_CLOSED if self._route.connect_to is None else Code.CONNECT_TO_CLOSED
+            else:
+                code = Code.PORT_SILENT if self._route.connect_to is None else Code.CONNECT_TO_SILENT
+            raise BitbucketServerError(code, f"It is port {port}.") from error
         return Result(Stage.CONNECTION, Outcome.PASSED, f"Port {port} answers")
 
     def tls(self) -> Result:
         if self._url.scheme == "http":
-            return Result(
-                Stage.TLS,
-                Outcome.UNPROTECTED,
-                "None: the base URL begins with http://, so anybody on the way can read and change what is sent.",
-            )
-        if self._through_proxy:
+            says = "None: the base URL begins with http://, so anybody on the way can read and change what is sent."
+            return Result(Stage.TLS, Outcome.UNPROTECTED, says)
+        if self._route.proxy is not None:
             return Result(Stage.TLS, Outcome.SKIPPED, "Looked at with the next stage, through the proxy")
         route = self._route
         context = ssl_context(route.verify, route.ca_certificates, route.client_certificate, route.client_key)
@@ -308,7 +300,7 @@ class _Walk:
         try:
             answer = self._answer = self._get(self._url)
         except BitbucketServerError as error:
-            if error.code != Code.CONNECTION_FAILED or self._through_proxy:
+            if error.code != Code.CONNECTION_FAILED or self._route.proxy is not None:
                 raise
             # Connections were made in the stages before.
             raise BitbucketServerError(Code.NOT_HTTP) from error
@@ -318,16 +310,12 @@ class _Walk:
         if answer.status == 404 or is_intercepted(answer):
             better = self._better_base_url(answer)
             if better is not None:
-                facts = {"base_url": str(better)}
-                raise BitbucketServerError(
-                    Code.CONTEXT_PATH_MISSING, f"It is {better}.", parameter="base_url", facts=facts
-                )
+                facts, reason = {"base_url": str(better)}, f"It is {better}."
+                raise BitbucketServerError(Code.CONTEXT_PATH_MISSING, reason, parameter="base_url", facts=facts)
             raise interception(answer)
         if not self._is_closed_to_anonymous_callers(answer):
             if answer.status == 401:
-                raise BitbucketServerError(
-                    Code.LOGIN_IN_FRONT, "It answers with status 401.", status_code=answer.status
-                )
+                raise BitbucketServerError(Code.LOGIN_IN_FRONT, "It answers with status 401.", status_code=401)
             if answer.status != 200:
                 read_json(answer)  # raises the problem that it reports
         return Result(Stage.HTTP, Outcome.PASSED, "It answers, and nothing stands in front of it")
@@ -339,7 +327,11 @@ class _Walk:
         self._version = _version(document)
         if not self._version:
             raise BitbucketServerError(Code.NOT_BITBUCKET)
-        says = _described(self._version, document.get("displayName"))
+        name, says = document.get("displayName"), f"Bitbucket {self._version}"
+        if name in ("Bitbucket", "Stash"):
+            says = f"{name} {self._version}"
+        elif isinstance(name, str) and name:  # the admin's choice, so the product's name stands before it
+            says += f" (“{''.join(filter(str.isprintable, name))[:100]}”)"
         return Result(Stage.BITBUCKET, Outcome.PASSED, says, facts={"version": self._version})
 
     def clock(self) -> Result:
@@ -423,17 +415,9 @@ class _Walk:
         return replace(_failed(stage, problem), explanation=explanation)
 
     @property
-    def _is_at_base_url(self) -> bool:
-        return self._route.connect_to is None
-
-    @property
     def _destination(self) -> tuple[str, int]:
         """Host and port that connections go to."""
         return self._route.connect_to or self._url.host_and_port
-
-    @property
-    def _through_proxy(self) -> bool:
-        return self._route.proxy is not None
 
     @property
     def _seconds(self) -> float:
@@ -457,10 +441,10 @@ class _Walk:
 
     def _is_closed_to_anonymous_callers(self, answer: Answer) -> bool:
         """Return whether *answer*, a refusal, is Bitbucket's own. If its headers do not say so, ``/status`` may."""
-        is_refusal = answer.status in _REFUSED and not answer.is_html
-        return is_refusal and (is_bitbuckets_own(answer) or self._tells_its_status())
-
-    def _tells_its_status(self) -> bool:
+        if answer.status not in _REFUSED or answer.is_html:
+            return False
+        if is_bitbuckets_own(answer):
+            return True
         try:
             document = read_json(self._send("GET", self._url.status, {"Accept": "application/json"}, TOKEN_LIMIT))
         except BitbucketServerError:
@@ -483,9 +467,6 @@ class _Walk:
         except UNREADABLE as unreadable:
             raise BitbucketServerError(Code.TLS_ERROR, "Its certificate cannot be read.") from unreadable
 
-    def _connect(self) -> socket.socket:
-        return self._wait(self._connect_within)
-
     def _connect_within(self, seconds: float) -> socket.socket:
         _, port = self._destination
         return connect(self._addresses, port, seconds)
@@ -498,7 +479,15 @@ class _Walk:
 
     def _better_base_url(self, answer: Answer) -> ServerURL | None:
         """Return the base URL on the same host where Bitbucket answers, or ``None``. Tries a few likely ones."""
-        for candidate in self._candidates(answer)[:_MOST_CANDIDATES]:
+        path = self._url.path
+        parents = ["/".join(path.split("/")[:count]) for count in range(path.count("/"), 0, -1)]
+        likely = (
+            self._url.before_page,
+            self._redirected(answer),
+            *(replace(self._url, path=path) for path in (*parents, *_CONTEXT_PATHS)),
+        )
+        candidates = [url for url in dict.fromkeys(likely) if url is not None and url != self._url]
+        for candidate in candidates[:_MOST_CANDIDATES]:
             try:
                 found = self._get(candidate)
                 if (found.status in _REFUSED and is_bitbuckets_own(found)) or _version(read_json(found)):
@@ -506,14 +495,6 @@ class _Walk:
             except BitbucketServerError:
                 continue
         return None
-
-    def _candidates(self, answer: Answer) -> list[ServerURL]:
-        path = self._url.path
-        parents = ["/".join(path.split("/")[:count]) for count in range(path.count("/"), 0, -1)]
-        candidates = [replace(self._url, path=path) for path in (*parents, *_CONTEXT_PATHS)]
-        redirected = self._redirected(answer)
-        likely = [one for one in (self._url.before_page, redirected) if one is not None] + candidates
-        return [candidate for candidate in dict.fromkeys(likely) if candidate != self._url]
 
     def _redirected(self, answer: Answer) -> ServerURL | None:
         """Return the base URL that a redirect within the same host hints at, or ``None``.
@@ -523,11 +504,10 @@ class _Walk:
         """
         try:
             target = urlsplit(urljoin(self._url.application_properties, answer.headers.get("Location", "")))
-            path = (
-                target.path.removesuffix(_PROPERTIES_PATH)
-                if target.path.endswith(_PROPERTIES_PATH)
-                else ("/".join(target.path.split("/")[:2]))
-            )
+            if target.path.endswith(_PROPERTIES_PATH):
+                path = target.path.removesuffix(_PROPERTIES_PATH)
+            else:
+                path = "/".join(target.path.split("/")[:2])
             hinted = ServerURL.parse(f"{target.scheme}://{target.netloc}{path}", self._url.rules)
         except (ValueError, BitbucketServerError):
             return None
@@ -541,19 +521,9 @@ def _version(document: Mapping[str, Any]) -> str:
     return text if isinstance(text, str) and re.fullmatch(r"[0-9][0-9A-Za-z.-]{0,40}", text) else ""
 
 
-def _described(version: str, name: object) -> str:
-    """Return words for a server. Its *name* is the admin's choice, so the product's name is always among them."""
-    if not isinstance(name, str) or not name:
-        return f"Bitbucket {version}"
-    if name in _USUAL_NAMES:
-        return f"{name} {version}"
-    return f"Bitbucket {version} (“{''.join(filter(str.isprintable, name))[:_LONGEST_NAME]}”)"
-
-
 def _failed(stage: Stage, error: BitbucketServerError) -> Result:
-    blocked = next((one.facts for one in (error, error.__cause__) if _is_blocked(one)), {})
+    blocked: Mapping[str, str] = {}
+    for source in (error.__cause__, error):
+        if isinstance(source, BitbucketServerError) and source.code == Code.ADDRESS_BLOCKED:
+            blocked = source.facts
     return Result(stage, Outcome.FAILED, str(error), error.problem, error.facts, blocked=blocked)
-
-
-def _is_blocked(error: BaseException | None) -> TypeGuard[BitbucketServerError]:
-    return isinstance(error, BitbucketServerError) and error.code == Code.ADDRESS_BLOCKED

@@ -12,7 +12,7 @@ from importlib import resources
 from ..crypto import PublicKey
 from ..integration import ServerURL
 from ..oauth import JSON, NO_CHECK
-from .link_requests import CONSUMER, LINKS, consumer_fields, link_fields
+from .application_link import CONSUMER, LINKS, consumer_fields, link_fields
 
 _VALUES = "# Values: link_script() writes them in place of these lines.\n"
 _END_OF_VALUES = "# End of the values.\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,10 +22,9 @@ class Dialog(StrEnum):
     @property
     def versions(self) -> str:
         """The versions of Bitbucket that have this dialog, in words."""
-        return _VERSIONS[self]
+        return {"7.19": "up to 7.19", "7.20": "7.20 to 10.0", "10.1": "10.1 and later"}[self]
 
 
-_VERSIONS = {Dialog.UP_TO_7_19: "up to 7.19", Dialog.FROM_7_20: "7.20 to 10.0", Dialog.FROM_10_1: "10.1 and later"}
 _NEW_DIALOG = (7, 20)
 _THREE_CHOICES = (10, 1)
 _OAUTH2_IS_BETTER = (8, 0)
@@ -143,6 +142,7 @@ _CALLBACK_HINT = (
     "Bitbucket appends a slash to whatever is entered here, and the login would not find its way back. Every login "
     "brings its own callback address."
 )
+_NAME_HINT = "People see it when Bitbucket asks whether they allow the login."
 
 
 def worksheet(
@@ -167,15 +167,21 @@ def worksheet(
         _open_application_links(server_url),
         _create_link(application_url, dialog, for_organization=for_organization),
         _CONFIGURE_APPLICATION_URL,
-        _link_applications(application_name),
         Step(
-            "Open the new link's Incoming Authentication",
+            "Fill in Link applications",
             (
-                _press("Edit", f"The pencil in the row of {application_name}."),
-                _press("Incoming Authentication"),
+                Entry("Application Name", application_name, Action.TYPE, "You may choose another name."),
+                Entry("Application Type", "Generic Application", Action.CHOOSE),
+                *(Entry(label, "", Action.LEAVE_EMPTY) for label in _OUTGOING_FIELDS),
+                Entry("Create incoming link", "", Action.LEAVE_OFF, _CREATE_INCOMING_LINK_HINT),
+                _press("Continue"),
             ),
         ),
-        _incoming_authentication(consumer_key, consumer_name or application_name, public_key),
+        Step(
+            "Open the new link's Incoming Authentication",
+            (_press("Edit", f"The pencil in the row of {application_name}."), _press("Incoming Authentication")),
+        ),
+        _incoming_authentication(consumer_key, consumer_name or application_name, public_key.pem),
         TWO_FACTOR_STEP,
     )
 
@@ -189,15 +195,15 @@ def oauth2_worksheet(
     for every link, because Bitbucket tells links apart by it; people see it when they are asked for their permission.
     *dialog*: one that has OAuth 2, so not the one up to 7.19.
     """
+    choices = _APPLICATION_TYPES.get(dialog, (_EXTERNAL,))
+    hint = "This permission is enough to log in. Leave all others off."
     return (
         _open_application_links(server_url),
         Step(
             "Create the link",
             (
                 _press("Create link"),
-                Entry(
-                    "Application type", _EXTERNAL, Action.CHOOSE, choices=_APPLICATION_TYPES.get(dialog, (_EXTERNAL,))
-                ),
+                Entry("Application type", _EXTERNAL, Action.CHOOSE, choices=choices),
                 Entry("Direction", "Incoming", Action.CHOOSE),
                 _press("Continue"),
             ),
@@ -205,19 +211,9 @@ def oauth2_worksheet(
         Step(
             "Fill in Configure an incoming link",
             (
-                Entry(
-                    "Name",
-                    application_name,
-                    Action.TYPE,
-                    "People see it when Bitbucket asks whether they allow the login.",
-                ),
+                Entry("Name", application_name, Action.TYPE, _NAME_HINT),
                 Entry("Redirect URL", redirect_url, Action.TYPE, "Exactly so: Bitbucket compares every letter."),
-                Entry(
-                    "Application permissions",
-                    "Repositories: Read",
-                    Action.TICK,
-                    "This permission is enough to log in. Leave all others off.",
-                ),
+                Entry("Application permissions", "Repositories: Read", Action.TICK, hint),
                 _press("Save"),
             ),
         ),
@@ -232,9 +228,17 @@ def oauth2_worksheet(
 
 def render_text(steps: Iterable[Step]) -> str:
     """Return *steps* as plain text for a terminal. Values can be copied, because they are not wrapped or indented."""
-    return "\n".join(
-        "\n".join([f"{number}. {step.title}", *_lines(step)]) + "\n" for number, step in enumerate(steps, start=1)
-    )
+    lines: list[str] = []
+    for number, step in enumerate(steps, start=1):
+        lines += [*([""] if lines else []), f"{number}. {step.title}"]
+        if step.note:
+            lines.append(textwrap.indent(textwrap.fill(step.note, 76), "   "))
+        for entry in step.entries:
+            separator = "\n\n" if "\n" in entry.value else " = " if entry.value else ""
+            lines.append(f"   - {entry.action.capitalize()}: {entry.label}{separator}{entry.value}")
+            if entry.hint:
+                lines.append(textwrap.indent(textwrap.fill(entry.hint, 74), "     "))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _open_application_links(server_url: ServerURL) -> Step:
@@ -247,12 +251,8 @@ def _open_application_links(server_url: ServerURL) -> Step:
 
 def _create_link(application_url: str, dialog: Dialog, *, for_organization: bool) -> Step:
     owner = "It belongs to your organization alone" if for_organization else "It is for this application alone"
-    url = Entry(
-        "Application URL",
-        application_url,
-        Action.TYPE,
-        f"{owner}: Bitbucket refuses a second link with the same address.",
-    )
+    hint = f"{owner}: Bitbucket refuses a second link with the same address."
+    url = Entry("Application URL", application_url, Action.TYPE, hint)
     if dialog is Dialog.UP_TO_7_19:
         return Step("Create the link", (url, _press("Create new link")))
     choices = _APPLICATION_TYPES[dialog]
@@ -267,6 +267,14 @@ def _create_link(application_url: str, dialog: Dialog, *, for_organization: bool
     )
 
 
+_OUTGOING_FIELDS = (
+    "Service Provider Name",
+    "Consumer key",
+    "Shared secret",
+    "Request Token URL",
+    "Access token URL",
+    "Authorize URL",
+)
 _EXTERNAL = "External application"
 _APPLICATION_TYPES = {
     Dialog.FROM_7_20: ("Atlassian product", _EXTERNAL),
@@ -284,46 +292,18 @@ _OAUTH1_HINTS = {
 }
 
 
-def _link_applications(application_name: str) -> Step:
-    return Step(
-        "Fill in Link applications",
-        (
-            Entry("Application Name", application_name, Action.TYPE, "You may choose another name."),
-            Entry("Application Type", "Generic Application", Action.CHOOSE),
-            _leave_empty("Service Provider Name"),
-            _leave_empty("Consumer key"),
-            _leave_empty("Shared secret"),
-            _leave_empty("Request Token URL"),
-            _leave_empty("Access token URL"),
-            _leave_empty("Authorize URL"),
-            Entry("Create incoming link", "", Action.LEAVE_OFF, _CREATE_INCOMING_LINK_HINT),
-            _press("Continue"),
-        ),
-    )
-
-
-def _incoming_authentication(consumer_key: str, consumer_name: str, public_key: PublicKey) -> Step:
+def _incoming_authentication(consumer_key: str, consumer_name: str, pem: str) -> Step:
     return Step(
         "Fill in Incoming Authentication",
         (
             Entry("Consumer Key", consumer_key, Action.TYPE),
-            Entry(
-                "Consumer Name",
-                consumer_name,
-                Action.TYPE,
-                "People see it when Bitbucket asks whether they allow the login.",
-            ),
-            _leave_empty("Description"),
-            Entry(
-                "Public Key",
-                public_key.pem,
-                Action.TYPE,
-                "From the BEGIN line to the END line, with nothing before it.",
-            ),
-            _leave_empty("Consumer Callback URL", _CALLBACK_HINT),
-            _leave_off("Allow 2-Legged OAuth"),
-            _leave_empty("Execute as"),
-            _leave_off("Allow user impersonation through 2-Legged OAuth"),
+            Entry("Consumer Name", consumer_name, Action.TYPE, _NAME_HINT),
+            Entry("Description", "", Action.LEAVE_EMPTY),
+            Entry("Public Key", pem, Action.TYPE, "From the BEGIN line to the END line, with nothing before it."),
+            Entry("Consumer Callback URL", "", Action.LEAVE_EMPTY, _CALLBACK_HINT),
+            Entry("Allow 2-Legged OAuth", "", Action.LEAVE_OFF),
+            Entry("Execute as", "", Action.LEAVE_EMPTY),
+            Entry("Allow user impersonation through 2-Legged OAuth", "", Action.LEAVE_OFF),
             _press("Save"),
         ),
     )
@@ -331,26 +311,3 @@ def _incoming_authentication(consumer_key: str, consumer_name: str, public_key: 
 
 def _press(label: str, hint: str = "") -> Entry:
     return Entry(label, "", Action.PRESS, hint)
-
-
-def _leave_empty(label: str, hint: str = "") -> Entry:
-    return Entry(label, "", Action.LEAVE_EMPTY, hint)
-
-
-def _leave_off(label: str) -> Entry:
-    return Entry(label, "", Action.LEAVE_OFF)
-
-
-def _lines(step: Step) -> Iterator[str]:
-    if step.note:
-        yield textwrap.indent(textwrap.fill(step.note, 76), "   ")
-    for entry in step.entries:
-        heading = f"   - {entry.action.capitalize()}: {entry.label}"
-        if "\n" in entry.value:
-            yield f"{heading}\n\n{entry.value}"
-        elif entry.value:
-            yield f"{heading} = {entry.value}"
-        else:
-            yield heading
-        if entry.hint:
-            yield textwrap.indent(textwrap.fill(entry.hint, 74), "     ")

@@ -10,17 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .browser import BrowserError as BrowserError
-    from .sandbox import Sandbox as Sandbox
-    from .state.external_applications import ExternalApplication as ExternalApplication
-    from .state.faults import Faults as Faults
-    from .state.links import Consumer as Consumer
-    from .state.links import Link as Link
-    from .state.links import LinkRefusedError as LinkRefusedError
-    from .state.projects import Project as Project
-    from .state.records import RequestRecord as RequestRecord
-    from .state.users import User as User
-    from .whole_login import LoginFailedError as LoginFailedError
+    from .browser import BrowserError, LoginFailedError
+    from .sandbox import Sandbox
+    from .state.external_applications import ExternalApplication
+    from .state.faults import Faults
+    from .state.links import Consumer, Link, LinkRefusedError
+    from .state.projects import Project
+    from .state.records import RequestRecord
+    from .state.users import User
 
 _HOMES = {
     "BrowserError": "browser",
@@ -29,7 +26,7 @@ _HOMES = {
     "Faults": "state.faults",
     "Link": "state.links",
     "LinkRefusedError": "state.links",
-    "LoginFailedError": "whole_login",
+    "LoginFailedError": "browser",
     "Project": "state.projects",
     "RequestRecord": "state.records",
     "Sandbox": "sandbox",

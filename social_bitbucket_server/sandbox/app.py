@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from urllib.parse import urlsplit
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Response, abort, g, render_template, request
 from flask.json.provider import DefaultJSONProvider
@@ -14,27 +14,28 @@ from werkzeug.exceptions import HTTPException, MisdirectedRequest
 from werkzeug.http import http_date
 
 from .context import EXTENSION, message, raw_target, signed_in, state
-from .hosts import Application, is_own, named_host, refuse_malformed
-from .oauth1 import calls as oauth1_calls
-from .oauth1 import pages as oauth1_pages
-from .oauth2 import calls as oauth2_calls
-from .oauth2 import pages as oauth2_pages
+from .hosts import is_own, named_host
+from .oauth1 import views as oauth1
+from .oauth2 import views as oauth2
 from .pages import application_links, own_account
 from .pages import faults as faults_page
-from .pages.forms import form_token
+from .pages.access import form_token
 from .program_calls import json_error
 from .rest import application_links as applinks_rest
-from .rest import people, projects, root
+from .rest import resources
 from .state.records import Answer, RequestRecord
 from .state.state import State
 from .state.users import User
 
 MOST_BODY_BYTES = 1_000_000
 _OUTSIDE = "bitbucket_sandbox.outside_of_context"
-_OWN_PAGES = "/sandbox/"
+_PAGES = {
+    403: ("For admins only", "Only an administrator can open this page. Log out, and log in again as admin."),
+    404: ("No such page", "The sandbox has the pages that a login needs, and no others."),
+}
 
 
-def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | None = None) -> Application:
+def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | None = None) -> WSGIApplication:
     """Return an application that serves *state* below its context path.
 
     *on_answer* is called with every answer except style sheets.
@@ -55,42 +56,49 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     app.before_request(_refuse_forms_from_elsewhere)
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _error_page)
-    app.context_processor(_for_templates)
-    for module in (
-        oauth1_calls,
-        oauth2_calls,
-        applinks_rest,
-        people,
-        projects,
-        root,
-        own_account,
-        oauth1_pages,
-        oauth2_pages,
-        application_links,
-        faults_page,
+    app.context_processor(lambda: {"sandbox": state, "signed_in": signed_in(), "form_token": form_token})
+    for blueprint in (
+        oauth1.calls,
+        oauth1.pages,
+        oauth2.calls,
+        oauth2.pages,
+        oauth2.for_admins,
+        applinks_rest.blueprint,
+        resources.blueprint,
+        own_account.blueprint,
+        application_links.blueprint,
+        faults_page.blueprint,
+        faults_page.programs,
     ):
-        app.register_blueprint(module.blueprint)
-    app.register_blueprint(faults_page.programs)
-    if on_answer is not None:
-        app.after_request(_reporter(on_answer))
-    return refuse_malformed(_below_context(app, state.context))
+        app.register_blueprint(blueprint)
+
+    @app.after_request
+    def report(response: Response) -> Response:
+        if on_answer is not None and request.endpoint != "static":
+            user: User | None = g.get("user") or signed_in()
+            name = None if user is None else user.name
+            on_answer(Answer(request.method, raw_target()[0], response.status_code, name, g.get("consumer_key")))
+        return response
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # Flask fails to route a name that is malformed.
+        if named_host(environ.get("HTTP_HOST", "")) is None:
+            headers = [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")]
+            start_response("400 Bad Request", headers)
+            return [b"The request does not name the host that it is for.\n"]
+        path, context = environ["PATH_INFO"], state.context
+        if path == context or path.startswith(f"{context}/"):
+            environ["SCRIPT_NAME"], environ["PATH_INFO"] = context, path[len(context) :] or "/"
+        else:
+            environ[_OUTSIDE] = True
+        return app(environ, start_response)
+
+    return application
 
 
 class _JSON(DefaultJSONProvider):
     ensure_ascii = False
     mimetype = "application/json;charset=UTF-8"
-
-
-def _below_context(application: Application, context: str) -> Application:
-    def shifted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path == context or path.startswith(f"{context}/"):
-            environ["SCRIPT_NAME"], environ["PATH_INFO"] = context, path[len(context) :] or "/"
-        else:
-            environ[_OUTSIDE] = True
-        return application(environ, start_response)
-
-    return shifted
 
 
 def _refuse_other_hosts() -> None:
@@ -105,7 +113,7 @@ def _refuse_other_hosts() -> None:
 
 def _record() -> None:
     path, query = raw_target()
-    if not request.path.startswith(_OWN_PAGES):
+    if not request.path.startswith("/sandbox/"):
         headers = MappingProxyType({name.lower(): value for name, value in request.headers})
         oauth_parameters = MappingProxyType(message().oauth_parameters)
         form = MappingProxyType(request.form.to_dict())
@@ -120,9 +128,9 @@ def _refuse_forms_from_elsewhere() -> Response | None:
     A page of another site cannot make a browser send either.
     """
     is_concerned = request.method in {"POST", "PUT"} and request.path.startswith("/rest/")
-    if not is_concerned or request.path.startswith("/rest/oauth2/") or request.is_json:
-        return None
-    if request.headers.get("X-Atlassian-Token", "").lower() in {"no-check", "nocheck"}:
+    is_exempt = request.path.startswith("/rest/oauth2/") or request.is_json
+    has_header = request.headers.get("X-Atlassian-Token", "").lower() in {"no-check", "nocheck"}
+    if not is_concerned or is_exempt or has_header:
         return None
     return Response("XSRF check failed", 403, content_type="text/plain; charset=utf-8")
 
@@ -138,18 +146,6 @@ def _add_headers(response: Response) -> Response:
     return response
 
 
-def _reporter(on_answer: Callable[[Answer], None]) -> Callable[[Response], Response]:
-    def report(response: Response) -> Response:
-        if request.endpoint == "static":
-            return response
-        user: User | None = g.get("user") or signed_in()
-        name = None if user is None else user.name
-        on_answer(Answer(request.method, raw_target()[0], response.status_code, name, g.get("consumer_key")))
-        return response
-
-    return report
-
-
 def _error_page(error: HTTPException) -> Response:
     status = error.code or 500
     if isinstance(error, MisdirectedRequest):
@@ -160,18 +156,5 @@ def _error_page(error: HTTPException) -> Response:
     if request.path.startswith("/rest/"):
         return json_error(status, error.name, "RequestException")
     title, text = _PAGES.get(status, (error.name, error.description or ""))
-    return Response(render_template("message.html", title=title, text=text), status, _headers(error))
-
-
-def _headers(error: HTTPException) -> dict[str, str]:
-    return {name: value for name, value in error.get_headers() if name == "Allow"}
-
-
-_PAGES = {
-    403: ("For admins only", "Only an administrator can open this page. Log out, and log in again as admin."),
-    404: ("No such page", "The sandbox has the pages that a login needs, and no others."),
-}
-
-
-def _for_templates() -> dict[str, object]:
-    return {"sandbox": state(), "signed_in": signed_in(), "form_token": form_token}
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return Response(render_template("message.html", title=title, text=text), status, headers)

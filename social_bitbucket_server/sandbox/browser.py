@@ -1,11 +1,20 @@
-"""A person's browser, as far as a login needs one."""
+"""A person's browser: on Bitbucket's pages, and through a whole login of an application."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from http.cookiejar import CookieJar
-from urllib.parse import urlencode, urljoin
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 from urllib.request import HTTPCookieProcessor, HTTPHandler, OpenerDirector
+
+_ASKS = re.compile(r"/(login|authorize)\Z")
+_BEGINS = re.compile(r"bitbucket-server|/begin\Z")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_TEST_HOSTS = frozenset({"", "localhost", "testserver"})  # of the clients of Flask, and of Django and Starlette
 
 
 class BrowserError(Exception):
@@ -14,6 +23,10 @@ class BrowserError(Exception):
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
         self.status = status
+
+
+class LoginFailedError(AssertionError):
+    """The page has no form that begins a login."""
 
 
 class Browser:
@@ -41,10 +54,8 @@ class Browser:
         return location
 
     def _submit(self, address: str, page: str, fields: dict[str, str]) -> tuple[str, str]:
-        hidden = _HiddenFields()
-        hidden.feed(page)
-        body = urlencode({**hidden.fields, **fields}).encode()
-        return self._open(address.partition("?")[0], body)
+        form = _Form(page, _ASKS, {"input"})
+        return self._open(address.partition("?")[0], urlencode({**form.fields, **fields}).encode())
 
     def _open(self, address: str, body: bytes | None = None) -> tuple[str, str]:
         with self._opener.open(address, body, timeout=30) as response:
@@ -54,16 +65,59 @@ class Browser:
             return response.headers.get("Location", ""), response.read().decode()
 
 
-class _HiddenFields(HTMLParser):
-    """The hidden fields of the page's main form; the one in the header only logs out."""
+def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
+    """Log in through the button on *page*, or on the page that it redirects to, as a person's browser does.
 
-    def __init__(self) -> None:
+    *authorize* takes Bitbucket's address and returns the address that it sends the browser back to. *client* is the
+    test client of Django, Flask, or Starlette and FastAPI: all have ``get(path)``, ``post(path, data=…)`` and answers
+    with ``status_code`` and ``headers``. Returns the answer to the callback, or to the button if no login begins.
+    Raises :class:`LoginFailedError`.
+    """
+    # Starlette's client alone follows redirects unless it is told not to.
+    options = {"follow_redirects": False} if hasattr(client, "follow_redirects") else {}
+    shown = client.get(page, **options)
+    for _ in range(_MOST_REDIRECTS):
+        location = urlsplit(shown.headers.get("Location") or "")
+        if shown.status_code not in _REDIRECTS or location.netloc not in _TEST_HOSTS:
+            break
+        page = urlunsplit(("", "", location.path, location.query, ""))
+        shown = client.get(page, **options)
+    body: bytes = shown.data if hasattr(shown, "data") else shown.content  # Flask calls it data, the others content
+    form = _Form(body.decode(), _BEGINS, {"input", "button"})
+    if form.action is None:
+        raise LoginFailedError(
+            f"{page} answered {shown.status_code}, without a form that posts to an address that has bitbucket-server "
+            "in it or ends with /begin."
+        )
+    begun = client.post(form.action, data=form.fields, **options)
+    if begun.status_code not in {302, 303}:
+        return begun
+    callback = urlsplit(authorize(begun.headers["Location"]))
+    return client.get(f"{callback.path}?{callback.query}", **options)
+
+
+class _Form(HTMLParser):
+    """The first form on *page* whose address matches: its address, and its fields of the kinds *tags*."""
+
+    def __init__(self, page: str, address: re.Pattern[str], tags: set[str]) -> None:
         super().__init__()
+        self.action: str | None = None
         self.fields: dict[str, str] = {}
-        self._in_main = False
+        self._address = address
+        self._tags = tags
+        self._is_inside = False
+        self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._in_main = self._in_main or tag == "main"
         attributes = dict(attrs)
-        if self._in_main and tag == "input" and attributes.get("type") == "hidden":
-            self.fields[attributes["name"] or ""] = attributes["value"] or ""
+        if tag == "form":
+            action = attributes.get("action") or ""
+            self._is_inside = self.action is None and self._address.search(action) is not None
+            if self._is_inside:
+                self.action = action
+        elif self._is_inside and tag in self._tags and attributes.get("name"):
+            self.fields[attributes["name"] or ""] = attributes.get("value") or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._is_inside = False

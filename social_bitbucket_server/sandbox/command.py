@@ -16,14 +16,12 @@ from .pages.application_links import LIST
 from .sandbox import Sandbox
 from .state.links import LinkRefusedError
 from .state.records import Answer
-from .state.users import User
 
 
 class CommandFailedError(Exception):
     """A failure that keeps the command from serving. Its text is one sentence."""
 
 
-_BY_SIGNAL = 128
 BASE_URL = "BITBUCKET_URL"
 """The environment variable that tells a program where the sandbox is."""
 
@@ -47,7 +45,6 @@ def run(
     Returns the exit status: the program's, else 0. Raises :class:`CommandFailedError` if serving cannot begin.
     """
     try:
-        on_answer = None if program else _print_answer
         sandbox = Sandbox(
             port=port,
             context=context,
@@ -55,7 +52,7 @@ def run(
             host=host,
             names=names,
             basic_authentication=basic_authentication,
-            on_answer=on_answer,
+            on_answer=None if program else _print_answer,
         )
         for consumer_key, public_key in links:
             read_public_key(public_key)
@@ -68,7 +65,11 @@ def run(
     except ValueError as error:
         raise CommandFailedError(str(error)) from None
     except OSError as error:
-        raise CommandFailedError(_why_not(error, host, port)) from None
+        reason = {
+            errno.EADDRINUSE: f"Port {port} on {host} is in use; choose another with --port.",
+            errno.EACCES: f"Port {port} may not be used without special rights; choose another with --port.",
+        }
+        raise CommandFailedError(reason.get(error.errno or 0, f"The sandbox cannot listen on {host}.")) from None
     try:
         if program:
             return _run_program(program, sandbox)
@@ -109,23 +110,21 @@ def _run_program(program: Sequence[str], sandbox: Sandbox) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return status if status >= 0 else _BY_SIGNAL - status
+    return status if status >= 0 else 128 - status  # as a shell does
 
 
 def _introduction(sandbox: Sandbox) -> str:
-    people = "\n".join(f"  {user.name:<12} {user.display_name}{_remark(user)}" for user in sandbox.users.all()[:7])
-    more = len(sandbox.users.all()) - 7
+    users, people = sandbox.users.all(), ""
+    for user in users[:7]:
+        remark = " (administrator)" if user.admin else "" if user.active else " (disabled)"
+        people += f"  {user.name:<12} {user.display_name}{remark}\n"
     return (
         f"A stand-in for Bitbucket is at  {sandbox.url}\n"
         f"Application links:              {sandbox.url}{LIST}\n"
         f"Faults to switch on:            {sandbox.url}/sandbox/faults\n\n"
-        f"Users; the password is the same as the name:\n{people}\n"
-        f"  and {more} more, shown on the log-in page."
+        f"Users; the password is the same as the name:\n{people}"
+        f"  and {len(users) - 7} more, shown on the log-in page."
     )
-
-
-def _remark(user: User) -> str:
-    return " (administrator)" if user.admin else "" if user.active else " (disabled)"
 
 
 def _print_answer(answer: Answer) -> None:
@@ -135,14 +134,6 @@ def _print_answer(answer: Answer) -> None:
         if value
     )
     _print(f"{answer.method} {answer.path} {answer.status}{who}")
-
-
-def _why_not(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is in use; choose another with --port."
-    if error.errno == errno.EACCES:
-        return f"Port {port} may not be used without special rights; choose another with --port."
-    return f"The sandbox cannot listen on {host}."
 
 
 def _print(text: str, file: TextIO | None = None) -> None:

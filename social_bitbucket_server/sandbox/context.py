@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 from urllib.parse import urlsplit
 
-from flask import abort, current_app, g, request, session
+from flask import current_app, g, request, session
 
 from .oauth1.messages import Message
 from .state.state import State
@@ -43,12 +43,6 @@ def signed_in() -> User | None:
     """Return the active person who is signed in to the pages in this browser, or ``None``."""
     user = state().users.by_id(session.get("user_id"))
     return user if user is not None and user.active else None
-
-
-def since_7_20() -> None:
-    """Answer 404 in older versions, which have no OAuth 2."""
-    if not state().new_dialog:
-        abort(404)
 
 
 def _seen_url() -> str:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
-from wsgiref.types import StartResponse, WSGIEnvironment
-
-Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
+from collections.abc import Iterable
 
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _HOST = re.compile(r"(?P<name>[^\[\]:]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
@@ -47,19 +44,6 @@ def is_own(host: str, names: Iterable[str]) -> bool:
     can give to another machine."""
     is_this_machine = host == "localhost" or host.endswith(".localhost")
     return is_this_machine or host in names or _is_address(host.strip("[]"))
-
-
-def refuse_malformed(application: Application) -> Application:
-    """Return *application* behind a check of the ``Host`` header: Flask fails to route a name that is malformed."""
-
-    def checked(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if named_host(environ.get("HTTP_HOST", "")) is not None:
-            return application(environ, start_response)
-        headers = [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")]
-        start_response("400 Bad Request", headers)
-        return [b"The request does not name the host that it is for.\n"]
-
-    return checked
 
 
 def _is_address(text: str) -> bool:

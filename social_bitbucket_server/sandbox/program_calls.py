@@ -7,9 +7,7 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, g, jsonify, render_template
 
 from .context import message, raw_target, state
-from .oauth1.refusals import AccountNotAdmittedError, OAuthProblemError, ServerFailedError
-from .oauth1.rules import realm
-from .state.faults import Faults
+from .oauth1.rules import AccountNotAdmittedError, OAuthProblemError, ServerFailedError, realm
 
 
 def prepare(blueprint: Blueprint) -> None:
@@ -18,7 +16,7 @@ def prepare(blueprint: Blueprint) -> None:
     blueprint.after_request(_challenge)
     blueprint.register_error_handler(OAuthProblemError, _refusal)
     blueprint.register_error_handler(ServerFailedError, _server_error)
-    blueprint.register_error_handler(AccountNotAdmittedError, _account_refusal)
+    blueprint.register_error_handler(AccountNotAdmittedError, lambda _: empty(401))
 
 
 def json_error(status: int, text: str, exception: str) -> Response:
@@ -48,18 +46,14 @@ def _fail_on_purpose() -> Response | None:
     if faults.interception == "page":
         return Response(render_template("intercepted.html"))
     if faults.rate_limited:
-        return _rate_limit(faults)
+        response = json_error(429, "You have made too many requests.", "ratelimit.RateLimitExceededException")
+        response.headers["Retry-After"] = str(faults.retry_after)
+        response.headers["X-RateLimit-Limit"] = "60"
+        response.headers["X-RateLimit-Remaining"] = "0"
+        response.headers["X-RateLimit-FillRate"] = "1"
+        response.headers["X-RateLimit-Interval-Seconds"] = "1"
+        return response
     return _server_error() if faults.server_error else None
-
-
-def _rate_limit(faults: Faults) -> Response:
-    response = json_error(429, "You have made too many requests.", "ratelimit.RateLimitExceededException")
-    response.headers["Retry-After"] = str(faults.retry_after)
-    response.headers["X-RateLimit-Limit"] = "60"
-    response.headers["X-RateLimit-Remaining"] = "0"
-    response.headers["X-RateLimit-FillRate"] = "1"
-    response.headers["X-RateLimit-Interval-Seconds"] = "1"
-    return response
 
 
 def _refusal(problem: OAuthProblemError) -> Response:
@@ -68,10 +62,6 @@ def _refusal(problem: OAuthProblemError) -> Response:
     parameters = "".join(f', {name}="{quote(value, safe="")}"' for name, value in problem.parameters.items())
     response.headers.add("WWW-Authenticate", realm(state()) + parameters)
     return response
-
-
-def _account_refusal(_: AccountNotAdmittedError) -> Response:
-    return empty(401)
 
 
 def _server_error(_: object = None) -> Response:

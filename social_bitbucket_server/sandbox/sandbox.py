@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Self
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from waitress import create_server  # type: ignore[import-untyped]  # waitress has no types
 from waitress.wasyncore import close_all  # type: ignore[import-untyped]  # waitress has no types
 
 from .app import create_app
-from .browser import Browser
+from .browser import Browser, log_in
 from .hosts import is_name
-from .key_pair import key_pair_for_tests
-from .state.elapsed import Clock
 from .state.external_applications import ExternalApplication, ExternalApplications
 from .state.faults import Faults
 from .state.links import Consumer, Link, Links
 from .state.projects import Projects
 from .state.records import Answer, Records
-from .state.state import State
+from .state.state import Clock, State
 from .state.users import SANDBOX_USERS, User, Users
 from .state.versions import NEWEST_VERSION, known_version
-from .whole_login import log_in
 
 _CONTEXT = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
@@ -155,7 +156,12 @@ class Sandbox:
         # Emptying the map ends waitress' loop. What was in it is closed afterwards: closed earlier, the trigger that
         # is being pulled might be gone, and its number might be another file's.
         left: dict[int, Any] = {}
-        self._server.trigger.pull_trigger(lambda: _move(self._sockets, left))
+
+        def empty() -> None:
+            left.update(self._sockets)
+            self._sockets.clear()
+
+        self._server.trigger.pull_trigger(empty)
         self._thread.join()
         close_all(left)
         self._thread = None
@@ -202,9 +208,7 @@ class Sandbox:
         Returns the address of the callback that the browser is sent to. Raises :class:`BrowserError` if a page
         says no, ``KeyError`` if there is no such *user*.
         """
-        person = self.users.by_name(user)
-        if person is None:
-            raise KeyError(user)
+        person = self._person(user)
         return Browser().authorize(authorize_url, person.name, person.password, allow=allow)
 
     def login(self, client: Any, user: str = "jane", *, page: str = "/", allow: bool = True) -> Any:
@@ -219,7 +223,7 @@ class Sandbox:
     def settings(self, consumer_key: str = "my-application") -> dict[str, str]:
         """Make the application link for *consumer_key*, with a key pair of its own; returns the settings for it by
         their full names, for one server. The key pair is the same for all sandboxes of a process."""
-        private_pem, public_pem = key_pair_for_tests()
+        private_pem, public_pem = _key_pair()
         self.link(consumer_key=consumer_key, public_key=public_pem)
         prefix = "SOCIAL_AUTH_BITBUCKET_SERVER"
         return {f"{prefix}_URL": self.url, f"{prefix}_KEY": consumer_key, f"{prefix}_PRIVATE_KEY": private_pem}
@@ -230,17 +234,29 @@ class Sandbox:
         It reaches only projects and repositories, even if the person is an administrator.
         Raises ``KeyError`` if there is no such user.
         """
-        person = self.users.by_name(user)
-        if person is None:
-            raise KeyError(user)
-        return self._state.http_access_tokens.add(person.id)
+        value, person = secrets.token_urlsafe(33), self._person(user)
+        self._state.http_access_tokens[value] = person.id
+        return value
 
     def revoke(self, user: str) -> int:
         """Take back every access token of *user*, as the person can on a page; says how many."""
-        person = self.users.by_name(user)
-        if person is None:
-            raise KeyError(user)
+        person = self._person(user)
         return self._state.tokens.revoke(user_id=person.id) + self._state.grants.revoke(user_id=person.id)
+
+    def _person(self, name: str) -> User:
+        person = self.users.by_name(name)
+        if person is None:
+            raise KeyError(name)
+        return person
+
+
+@cache
+def _key_pair() -> tuple[str, str]:
+    """Return a private and a public key as PEM. They are made once, because that takes longer than most tests."""
+    key = rsa.generate_private_key(65537, 2048)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public.decode()
 
 
 def _name(text: str) -> str:
@@ -248,8 +264,3 @@ def _name(text: str) -> str:
     if not is_name(name):
         raise ValueError(f"{text} is not a host name like bitbucket.test, which has neither scheme nor port.")
     return name
-
-
-def _move(source: dict[int, Any], target: dict[int, Any]) -> None:
-    target.update(source)
-    source.clear()

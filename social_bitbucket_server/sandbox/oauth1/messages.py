@@ -29,7 +29,10 @@ class Message:
     @classmethod
     def read(cls, method: str, url: str, *, authorization: str, query: str, body: str) -> Message:
         """Read a request. *query* and *body* are form-encoded, *authorization* is a header. Each may be empty."""
-        return cls(method, url, (*_of_header(authorization), *_of_form(query), *_of_form(body)))
+        parameters = _of_header(authorization)
+        for text in (query, body):
+            parameters += parse_qsl(text, keep_blank_values=True)
+        return cls(method, url, tuple(parameters))
 
     def get(self, name: str) -> str | None:
         """Return the value of a parameter. If it came in several places, the header's value counts."""
@@ -80,7 +83,3 @@ def _of_header(authorization: str) -> list[tuple[str, str]]:
     found = (_HEADER_PARAMETER.fullmatch(part.strip()) for part in scheme[1].split(","))
     parameters = [(unquote_plus(match[1]), unquote_plus(match[2])) for match in found if match]
     return [(name, value) for name, value in parameters if name.lower() != "realm"]
-
-
-def _of_form(text: str) -> list[tuple[str, str]]:
-    return parse_qsl(text, keep_blank_values=True)

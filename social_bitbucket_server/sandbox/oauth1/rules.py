@@ -1,8 +1,15 @@
-"""The rules of the three calls and of signed requests: what is checked, and in which order."""
+"""The rules of OAuth 1: what is checked in calls and in signed requests, in which order, and how it is refused."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from urllib.parse import quote, urlencode, urlsplit
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA1
 
 from ..state.links import Consumer
 from ..state.oauth1_tokens import (
@@ -16,8 +23,7 @@ from ..state.oauth1_tokens import (
 from ..state.state import State
 from ..state.users import User
 from .messages import Message
-from .refusals import AccountNotAdmittedError, OAuthProblemError, absent, require
-from .verification import verify
+from .public_keys import UnreadablePublicKeyError, read_public_key
 
 _SIGNED_REQUEST = (
     "oauth_consumer_key",
@@ -29,10 +35,70 @@ _SIGNED_REQUEST = (
 )
 """A request without one of them is anonymous. With an empty token, a program acts for itself (two-legged)."""
 
+TIMESTAMP_WINDOW = 300
+"""Seconds by which a timestamp may differ from the server's clock, either way."""
+
+_ONCE = frozenset(
+    {
+        "oauth_callback",
+        "oauth_consumer_key",
+        "oauth_nonce",
+        "oauth_signature",
+        "oauth_signature_method",
+        "oauth_timestamp",
+        "oauth_token",
+        "oauth_version",
+    }
+)
+"""A request may have each of these only once, says net.oauth, the server's library."""
+
+_MALFORMED = {
+    "version_rejected",
+    "parameter_absent",
+    "parameter_rejected",
+    "timestamp_refused",
+    "signature_method_rejected",
+}
+
+_JAVA_DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[dDfF]?", re.ASCII)
+_JAVA_LONG = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+
+
+class OAuthProblemError(Exception):
+    """A refusal with an ``oauth_problem``; *companions* are the parameters that go with it.
+
+    Its *status* is 400 if the request is malformed, 401 if it is not admitted.
+    """
+
+    def __init__(self, problem: str, **companions: str) -> None:
+        super().__init__(problem)
+        self.parameters = {"oauth_problem": problem, **companions}
+        self.status = 400 if problem in _MALFORMED else 401
+
+
+class ServerFailedError(Exception):
+    """The server fails over something in the request or over the public key, instead of refusing."""
+
+
+class AccountNotAdmittedError(Exception):
+    """The token's user is disabled or gone, or the consumer may not act for itself."""
+
+
+def _require(message: Message, *names: str) -> None:
+    """Raise ``parameter_absent`` for those of *names* that *message* lacks."""
+    missing = message.missing(*names)
+    if missing:
+        raise _absent(*missing)
+
+
+def _absent(*names: str) -> OAuthProblemError:
+    """Return the refusal of a message without the parameters *names*."""
+    return OAuthProblemError("parameter_absent", oauth_parameters_absent="&".join(names))
+
 
 def request_token(message: Message, state: State) -> RequestToken:
     """Make a request token: the first call. Raises :class:`OAuthProblemError` or :class:`ServerFailedError`."""
-    require(message, "oauth_consumer_key")
+    _require(message, "oauth_consumer_key")
     consumer = state.links.consumer(message.get("oauth_consumer_key") or "")
     if consumer is None:
         raise OAuthProblemError("consumer_key_unknown")
@@ -45,7 +111,7 @@ def request_token(message: Message, state: State) -> RequestToken:
             oauth_parameters_rejected="oauth_callback",
             oauth_problem_advice="oauth_callback must be oob or an absolute http or https URL.",
         )
-    verify(message, consumer, state)
+    _verify(message, consumer, state)
     return state.tokens.begin(consumer.key, callback, state.clock.now())
 
 
@@ -54,16 +120,14 @@ def access_token(message: Message, state: State) -> AccessToken:
 
     Raises :class:`OAuthProblemError` or :class:`ServerFailedError`.
     """
-    require(message, "oauth_token")
+    _require(message, "oauth_token")
     value = message.get("oauth_token") or ""
     begun, granted = state.tokens.request_token(value), state.tokens.access_token(value)
     if begun is not None:
-        _check_exchange(message, begun, state)
-        verify(message, _consumer(message, begun.consumer_key, state), state)
+        _verify(message, _consumer_to_exchange(message, begun, state), state)
         exchanged = state.tokens.exchange(value, state.clock.now())
     elif granted is not None:
-        _check_renewal(message, granted, state)
-        verify(message, _consumer(message, granted.consumer_key, state), state)
+        _verify(message, _consumer_to_renew(message, granted, state), state)
         exchanged = state.tokens.renew(value, state.clock.now())
     else:
         exchanged = None
@@ -87,7 +151,7 @@ def signed_user(message: Message, state: State) -> User | None:
     consumer = _consumer(message, token.consumer_key, state)
     if state.clock.now() > token.created + ACCESS_TOKEN_LIFETIME:
         raise OAuthProblemError("token_expired")
-    verify(message, consumer, state)
+    _verify(message, consumer, state)
     user = state.users.by_id(token.user_id)
     if user is None or not user.active:
         raise AccountNotAdmittedError
@@ -101,7 +165,7 @@ def _two_legged_user(message: Message, state: State) -> User | None:
         raise OAuthProblemError("consumer_key_unknown")
     if not consumer.two_legged_allowed:
         raise AccountNotAdmittedError
-    verify(message, consumer, state)
+    _verify(message, consumer, state)
     user = state.users.by_name(consumer.execute_as)
     if consumer.execute_as and (user is None or not user.active):
         raise AccountNotAdmittedError
@@ -146,30 +210,31 @@ def realm(state: State) -> str:
     return f'OAuth realm="{quote(state.base_url, safe="")}"'
 
 
-def _check_exchange(message: Message, token: RequestToken, state: State) -> None:
+def _consumer_to_exchange(message: Message, token: RequestToken, state: State) -> Consumer:
     if _is_expired(token, state):
         raise OAuthProblemError("token_expired")
     if token.decision is Decision.NONE:
         raise OAuthProblemError("permission_unknown")
     if token.decision is Decision.DENIED:
         raise OAuthProblemError("permission_denied")
-    _consumer(message, token.consumer_key, state)
-    if token.callback is None:
-        return
-    if message.get("oauth_verifier") is None:
-        raise absent("oauth_verifier")
-    if message.get("oauth_verifier") != token.verifier:
-        raise OAuthProblemError("token_rejected")
+    consumer = _consumer(message, token.consumer_key, state)
+    if token.callback is not None:
+        if message.get("oauth_verifier") is None:
+            raise _absent("oauth_verifier")
+        if message.get("oauth_verifier") != token.verifier:
+            raise OAuthProblemError("token_rejected")
+    return consumer
 
 
-def _check_renewal(message: Message, token: AccessToken, state: State) -> None:
-    _consumer(message, token.consumer_key, state)
+def _consumer_to_renew(message: Message, token: AccessToken, state: State) -> Consumer:
+    consumer = _consumer(message, token.consumer_key, state)
     if message.get("oauth_session_handle") is None:
-        raise absent("oauth_session_handle")
+        raise _absent("oauth_session_handle")
     if message.get("oauth_session_handle") != token.session_handle:
         raise OAuthProblemError("token_rejected")
     if state.clock.now() > token.created + SESSION_LIFETIME:
         raise OAuthProblemError("permission_denied")
+    return consumer
 
 
 def _is_expired(token: RequestToken, state: State) -> bool:
@@ -190,3 +255,54 @@ def _is_callback(text: str) -> bool:
     except ValueError:
         return False
     return text == "oob" or (text.startswith(("http://", "https://")) and bool(authority))
+
+
+def _verify(message: Message, consumer: Consumer, state: State) -> None:
+    """Check parameters and signature in the order of net.oauth, the server's library.
+
+    Raises :class:`.OAuthProblemError` or :class:`.ServerFailedError`.
+    """
+    repeated = message.repeated(_ONCE)
+    if repeated:
+        raise OAuthProblemError("parameter_rejected", oauth_parameters_rejected="&".join(repeated))
+    version = message.get("oauth_version")
+    if version is not None:
+        if not _JAVA_DOUBLE.fullmatch(version.strip()):
+            raise ServerFailedError
+        if float(version.strip().rstrip("dDfF")) != 1.0:
+            raise OAuthProblemError("version_rejected", oauth_acceptable_versions="1.0-1.0")
+    if message.get("oauth_signature_method") not in {None, "RSA-SHA1"}:
+        raise OAuthProblemError("signature_method_rejected", oauth_acceptable_signature_methods="RSA-SHA1")
+    _require(message, "oauth_timestamp", "oauth_nonce")
+    timestamp, nonce = message.get("oauth_timestamp") or "", message.get("oauth_nonce") or ""
+    if not _JAVA_LONG.fullmatch(timestamp):
+        raise ServerFailedError
+    now = int(state.wall_time())
+    earliest, latest = now - TIMESTAMP_WINDOW, now + TIMESTAMP_WINDOW
+    if not earliest <= int(timestamp) <= latest:
+        raise OAuthProblemError("timestamp_refused", oauth_acceptable_timestamps=f"{earliest}-{latest}")
+    if not state.tokens.use_nonce(consumer.key, message.get("oauth_token") or "", timestamp, nonce):
+        raise OAuthProblemError("nonce_used")
+    _require(message, "oauth_consumer_key", "oauth_signature_method", "oauth_signature")
+    _check_signature(message, consumer)
+
+
+def _check_signature(message: Message, consumer: Consumer) -> None:
+    base_string = message.base_string
+    try:
+        key = read_public_key(consumer.public_key)
+        signature = base64.b64decode(message.get("oauth_signature") or "")
+    except (UnreadablePublicKeyError, binascii.Error, ValueError) as error:
+        raise ServerFailedError from error
+    if len(signature) * 8 != -(-key.key_size // 8) * 8:
+        raise ServerFailedError
+    try:
+        # RFC 5849 knows no other hash for RSA signatures, and Bitbucket takes no other method.
+        key.verify(signature, base_string.encode(), PKCS1v15(), SHA1())  # noqa: S303 - prescribed by the protocol
+    except InvalidSignature:
+        raise OAuthProblemError(
+            "signature_invalid",
+            oauth_signature=message.get("oauth_signature") or "",
+            oauth_signature_base_string=base_string,
+            oauth_signature_method="RSA-SHA1",
+        ) from None

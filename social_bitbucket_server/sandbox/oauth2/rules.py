@@ -8,13 +8,19 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NoReturn
 from urllib.parse import urlencode, urlsplit
 
-from ..oauth1.refusals import AccountNotAdmittedError
+from ..oauth1.rules import AccountNotAdmittedError
 from ..state.external_applications import ExternalApplication
-from ..state.grants import ACCESS_TOKEN_LIFETIME, CODE_LIFETIME, REFRESH_TOKEN_LIFETIME, Code, Grant
+from ..state.grants import (
+    ACCESS_TOKEN_LIFETIME,
+    CODE_LIFETIME,
+    REFRESH_TOKEN_LIFETIME,
+    AuthorizationRequest,
+    Code,
+    Grant,
+)
 from ..state.state import State
 from ..state.users import User
 
@@ -30,42 +36,21 @@ class UntrustedRequestError(Exception):
 
 
 class OAuth2Error(Exception):
-    """A refusal with an ``error`` and a description for developers."""
+    """A refusal with an ``error`` and a description for developers.
+
+    *status* is that of the token endpoint's answer: 401 if the client is not admitted, 400 otherwise.
+    """
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
         self.error = error
         self.description = description
-
-    @property
-    def status(self) -> int:
-        """Status of the token endpoint's answer: 401 if the client is not admitted, 400 otherwise."""
-        return 401 if self.error == "invalid_client" else 400
+        self.status = 401 if error == "invalid_client" else 400
 
 
-class BearerRefusedError(Exception):
-    """A bearer token that is unknown, revoked or too old."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizationRequest:
-    """A program's request for access, which a person allows or denies."""
-
-    application: ExternalApplication
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    state: str | None = field(repr=False)
-    code_challenge: str
-    code_challenge_method: str
-
-    def answer(self, **parameters: str) -> str:
-        """Return the redirect address with *parameters* and the state behind its own query."""
-        return answer_address(self.redirect_uri, self.state, **parameters)
-
-
-def answer_address(redirect_uri: str, state: str | None, **parameters: str) -> str:
-    """Return *redirect_uri* with *parameters* and the state behind its own query."""
-    sent = parameters if state is None else parameters | {"state": state}
+def answer_address(redirect_uri: str, parameters: Parameters, **answer: str) -> str:
+    """Return *redirect_uri* with *answer* and the ``state`` of *parameters*, if there is one, behind its own query."""
+    sent = answer | {"state": parameters["state"][0]} if "state" in parameters else answer
     parts = urlsplit(redirect_uri)
     return parts._replace(query="&".join(filter(None, (parts.query, urlencode(sent))))).geturl()
 
@@ -81,9 +66,10 @@ def trusted_redirect(parameters: Parameters, state: State) -> tuple[ExternalAppl
     return application, redirect_uri
 
 
-def authorization_request(parameters: Parameters, state: State) -> AuthorizationRequest:
-    """Check the rest. Raises :class:`UntrustedRequestError`, and :class:`OAuth2Error` for the redirect address."""
-    application, redirect_uri = trusted_redirect(parameters, state)
+def authorization_request(
+    application: ExternalApplication, redirect_uri: str, parameters: Parameters
+) -> AuthorizationRequest:
+    """Check the rest of a request. Raises :class:`OAuth2Error` for the redirect address."""
     for name, values in parameters.items():
         if len(values) > 1:
             raise OAuth2Error("invalid_request", f"{name} is there twice.")
@@ -96,27 +82,12 @@ def authorization_request(parameters: Parameters, state: State) -> Authorization
     if not scopes or not application.scopes.issuperset(scopes):
         raise OAuth2Error("invalid_scope", "The link does not permit this scope.")
     challenge, method = _challenge(parameters)
-    return AuthorizationRequest(application, redirect_uri, scopes, state_of(parameters), challenge, method)
-
-
-def state_of(parameters: Parameters) -> str | None:
-    """Return the program's ``state``. ``None`` if it sent none."""
-    values = parameters.get("state")
-    return values[0] if values else None
+    return AuthorizationRequest(application, redirect_uri, scopes, challenge, method)
 
 
 def allow(request: AuthorizationRequest, user: User, state: State) -> Code:
     """Make a code for the *request* that *user* has just allowed."""
-    code = Code(
-        secrets.token_hex(16),
-        request.application.client_id,
-        request.redirect_uri,
-        request.scopes,
-        user.id,
-        request.code_challenge,
-        request.code_challenge_method,
-        state.clock.now(),
-    )
+    code = Code(secrets.token_hex(16), request, user.id, state.clock.now())
     state.grants.add_code(code)
     return code
 
@@ -146,14 +117,14 @@ def revoke(parameters: Parameters, state: State) -> None:
         state.grants.take(grant)
 
 
-def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]]:
-    """Return the person and the scopes of an access token.
+def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]] | None:
+    """Return the person and the scopes of an access token. ``None`` if it is unknown, revoked or too old.
 
-    Raises :class:`BearerRefusedError` or :class:`~.oauth1.refusals.AccountNotAdmittedError`.
+    Raises :class:`~.oauth1.rules.AccountNotAdmittedError`.
     """
     grant = state.grants.by_access_token(value)
     if grant is None or state.clock.now() > grant.created + ACCESS_TOKEN_LIFETIME:
-        raise BearerRefusedError
+        return None
     user = state.users.by_id(grant.user_id)
     if user is None or not user.active:
         raise AccountNotAdmittedError
@@ -190,14 +161,15 @@ def _exchange(parameters: Parameters, state: State) -> Grant:
         raise OAuth2Error("invalid_request", "The code is not known, or has expired.")
     if state.grants.is_used(value):
         _refuse_second_use(value, state)
-    if code.client_id != client_id or code.redirect_uri != redirect_uri:
+    asked = code.request
+    if asked.application.client_id != client_id or asked.redirect_uri != redirect_uri:
         raise OAuth2Error("invalid_grant", "The code is not one of this client's.")
-    if code.code_challenge and not _verifies(_single(parameters, "code_verifier"), code):
+    if asked.code_challenge and not _verifies(_single(parameters, "code_verifier"), asked):
         raise OAuth2Error("invalid_grant", "The code_verifier does not belong to the code_challenge.")
     _authenticated(parameters, state)
     if not state.grants.use_code(value):
         _refuse_second_use(value, state)
-    return state.grants.grant(code.client_id, code.scopes, code.user_id, now, value)
+    return state.grants.grant(client_id, asked.scopes, code.user_id, now, value)
 
 
 def _refuse_second_use(code: str, state: State) -> NoReturn:
@@ -216,13 +188,13 @@ def _refresh(parameters: Parameters, state: State) -> Grant:
     return state.grants.grant(grant.client_id, grant.scopes, grant.user_id, now, grant.code)
 
 
-def _verifies(verifier: str, code: Code) -> bool:
+def _verifies(verifier: str, request: AuthorizationRequest) -> bool:
     if not _VERIFIER.fullmatch(verifier):
         return False
-    if code.code_challenge_method == "plain":
-        return hmac.compare_digest(verifier, code.code_challenge)
+    if request.code_challenge_method == "plain":
+        return hmac.compare_digest(verifier, request.code_challenge)
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    return hmac.compare_digest(digest, code.code_challenge)
+    return hmac.compare_digest(digest, request.code_challenge)
 
 
 def _required(parameters: Parameters, name: str) -> str:

@@ -1,34 +1,47 @@
-"""Access to pages: the guard for administrators, and the way over the log-in page and back."""
+"""Access to pages: for administrators, by forms that only the sandbox can show, and over the log-in page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
-from urllib.parse import urlencode, urlsplit
+import hmac
+import secrets
+from collections.abc import Collection
+from urllib.parse import urlencode
 
-from flask import abort, redirect, request
+from flask import Response, abort, redirect, render_template, request, session
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..context import raw_target, signed_in, state
+from ..state.external_applications import ExternalApplication
+from ..state.grants import Grant
+from ..state.links import Link
+from ..state.oauth1_tokens import AccessToken
 
-Parameters = ParamSpec("Parameters")
-View = Callable[Parameters, AnyResponse | str]
+
+def form_token() -> str:
+    """Return the value that every form carries. It belongs to this browser."""
+    if "form_token" not in session:
+        session["form_token"] = secrets.token_urlsafe(24)
+    return str(session["form_token"])
 
 
-def admin_only(view: View[Parameters]) -> View[Parameters]:
-    """Let only administrators see the page of *view*. Everyone else gets the log-in page or 403."""
+def own_forms_only() -> Response | None:
+    """Refuse forms that were not shown to this browser."""
+    if request.method != "POST":
+        return None
+    if hmac.compare_digest(request.form.get("form_token", "").encode(), form_token().encode()):
+        return None
+    text = "This form was open for too long, or comes from elsewhere. Go back, load the page again and repeat."
+    return Response(render_template("message.html", title="The form is too old", text=text), 400)
 
-    @wraps(view)
-    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> AnyResponse | str:
-        user = signed_in()
-        if user is None:
-            return log_in_page()
-        if not user.admin:
-            abort(403)
-        return view(*args, **kwargs)
 
-    return guarded
+def admins_only() -> AnyResponse | None:
+    """Let only administrators see a page. Everyone else gets the log-in page or 403."""
+    if request.method == "OPTIONS":  # Flask answers it, and shows no page
+        return None
+    user = signed_in()
+    if user is None:
+        return log_in_page()
+    return None if user.admin else abort(403)
 
 
 def log_in_page() -> AnyResponse:
@@ -38,10 +51,15 @@ def log_in_page() -> AnyResponse:
     return redirect(f"{state().context}/login?{urlencode({'next': here})}")
 
 
-def safe_next(target: str) -> str:
-    """Return *target* if it is a page of this sandbox, otherwise the first page."""
-    root = f"{state().context}/"
-    is_plain = target.isprintable() and "\\" not in target and not target.startswith("//")
-    if is_plain and target.startswith(root) and not urlsplit(target).netloc:
-        return target
-    return root
+def question(
+    template: str, link: Link | ExternalApplication, tokens: Collection[AccessToken | Grant]
+) -> Response | None:
+    """Return the page that asks for the name of *link* before its *tokens* end. ``None`` if the name was typed."""
+    refusal = ""
+    if request.method != "GET":
+        if request.form.get("confirmed_name", "").strip() == link.name:
+            return None
+        refusal = f"That is not the name. Type {link.name} to go on."
+    people = {token.user_id for token in tokens}
+    page = render_template(template, link=link, tokens=len(tokens), people=len(people), refusal=refusal)
+    return Response(page, 400 if refusal else 200)

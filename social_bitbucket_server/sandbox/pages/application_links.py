@@ -7,165 +7,149 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import Blueprint, Response, abort, redirect, render_template, request
-from werkzeug.wrappers import Response as AnyResponse
+from flask import Blueprint, abort, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
 
 from ..context import state
 from ..oauth1.public_keys import UnreadablePublicKeyError, read_public_key
 from ..state.links import Consumer, Link, LinkRefusedError
-from .access import admin_only
-from .forms import confirmation_refusal, protect
+from ..state.oauth1_tokens import AccessToken
+from .access import admins_only, own_forms_only, question
 
 LIST = "/plugins/servlet/applinks/listApplicationLinks"
 
 blueprint = Blueprint("application_links", __name__, url_prefix=LIST)
-protect(blueprint)
+blueprint.before_request(own_forms_only)
+blueprint.before_request(admins_only)
 
 
 @blueprint.get("")
-@admin_only
-def listing() -> str:
+def listing(refusal: str = "", typed: str = "") -> str:
     """Show every link, and the way to make one."""
-    return _listing()
+    links, applications = state().links.all(), state().applications.all()
+    return render_template("links/list.html", links=links, applications=applications, refusal=refusal, typed=typed)
 
 
 @blueprint.route("/create", methods=["GET", "POST"])
-@admin_only
-def create() -> AnyResponse | str:
+def create() -> ResponseReturnValue:
     """Take the first step: *Create link* since 7.20, the address alone before."""
     if request.method == "GET":
         return render_template("links/create.html", refusal="", typed={}) if state().new_dialog else _to_list()
-    if state().new_dialog and request.form.get("application_type") == "external":
-        return _external_application()
-    if state().has_three_types and request.form.get("application_type") == "atlassian_oauth2":
-        return _create_again(
-            "This type is only for Atlassian's own products. For an application that logs in by OAuth 1, "
-            "choose Atlassian product via OAuth 1.0. For one that logs in by OAuth 2, choose External application."
-        )
-    address = request.form.get("application_url", "").strip()
-    if state().new_dialog and request.form.get("application_type") != "atlassian":
-        return _create_again("Choose an Application type.")
+    address, refusal = _typed("application_url"), ""
+    if state().new_dialog:
+        match request.form.get("application_type"), request.form.get("direction"):
+            case "external", "incoming":
+                return redirect(f"{state().context}/plugins/servlet/oauth2/provider", 303)
+            case "external", "outgoing":
+                refusal = "The sandbox has no outgoing links. Choose Incoming."
+            case "external", _:
+                refusal = "Choose a Direction."
+            case "atlassian_oauth2", _ if state().has_three_types:
+                refusal = (
+                    "This type is only for Atlassian's own products. For an application that logs in by OAuth 1, "
+                    "choose Atlassian product via OAuth 1.0. For one that logs in by OAuth 2, choose External "
+                    "application."
+                )
+            case kind, _ if kind != "atlassian":
+                refusal = "Choose an Application type."
     try:
-        state().links.check_application_url(address)
-    except LinkRefusedError as refusal:
-        return _create_again(str(refusal)) if state().new_dialog else Response(_listing(str(refusal), address), 400)
-    return render_template("links/no_response.html", entered=address, typed=address, refusal="")
+        if not refusal:
+            state().links.check_application_url(address)
+            return render_template("links/no_response.html", entered=address, typed=address, refusal="")
+    except LinkRefusedError as error:
+        refusal = str(error)
+    if state().new_dialog:
+        return render_template("links/create.html", refusal=refusal, typed=request.form), 400
+    return listing(refusal, address), 400
 
 
 @blueprint.post("/address")
-@admin_only
-def confirm_address() -> AnyResponse | str:
+def confirm_address() -> ResponseReturnValue:
     """Take the second step: the person has read the harmless warning and confirms the address."""
-    address = request.form.get("new_url", "").strip()
+    address = _typed("new_url")
     try:
         state().links.check_application_url(address)
     except LinkRefusedError as refusal:
         entered = request.form.get("entered_url", "")
-        page = render_template("links/no_response.html", entered=entered, typed=address, refusal=str(refusal))
-        return Response(page, 400)
+        return render_template("links/no_response.html", entered=entered, typed=address, refusal=str(refusal)), 400
     return _link_form(address)
 
 
 @blueprint.post("/link")
-@admin_only
-def link_applications() -> AnyResponse | str:
+def link_applications() -> ResponseReturnValue:
     """Take the third step, *Link applications*: make the link, or ask for the consumer first."""
-    address, name = request.form.get("application_url", "").strip(), request.form.get("name", "").strip()
+    address, name = _typed("application_url"), _typed("name")
     try:
         state().links.check(name, address)
         if "create_incoming" in request.form:
             return _incoming_step(address, name)
         state().links.add(name, address)
     except LinkRefusedError as refusal:
-        return Response(_link_form(address, str(refusal)), 400)
+        return _link_form(address, str(refusal)), 400
     return _to_list()
 
 
 @blueprint.post("/incoming")
-@admin_only
-def incoming_step() -> AnyResponse | str:
+def incoming_step() -> ResponseReturnValue:
     """Take the step that follows a ticked *Create incoming link*."""
-    address, name = request.form.get("application_url", "").strip(), request.form.get("name", "").strip()
+    address, name = _typed("application_url"), _typed("name")
     try:
-        state().links.add(name, address, _typed_consumer())
+        state().links.add(name, address, _checked_consumer())
     except LinkRefusedError as refusal:
-        return Response(_incoming_step(address, name, str(refusal)), 400)
+        return _incoming_step(address, name, str(refusal)), 400
     return _to_list()
 
 
 @blueprint.route("/<link_id>/incoming", methods=["GET", "POST"])
-@admin_only
-def incoming_authentication(link_id: str) -> AnyResponse | str:
+def incoming_authentication(link_id: str) -> ResponseReturnValue:
     """Show *Incoming Authentication* of one link, or save it."""
     link = _link(link_id)
+    page = "links/incoming.html"
     if request.method == "GET":
-        return _incoming_form(link)
+        return render_template(page, link=link, consumer=link.consumer, refusal="", saved=False)
     try:
-        consumer = _typed_consumer(link.consumer)
+        consumer = _checked_consumer(link.consumer)
         state().links.set_consumer(link_id, consumer)
     except LinkRefusedError as refusal:
-        return Response(_incoming_form(link, str(refusal)), 400)
+        return render_template(page, link=link, consumer=_typed_consumer(), refusal=str(refusal), saved=False), 400
     if link.consumer is not None and link.consumer.key != consumer.key:
         state().tokens.forget_consumer(link.consumer.key)
-    return _incoming_form(_link(link_id), saved=True)
+    return render_template(page, link=_link(link_id), consumer=consumer, refusal="", saved=True)
 
 
 @blueprint.route("/<link_id>/incoming/delete", methods=["GET", "POST"])
-@admin_only
-def delete_incoming_authentication(link_id: str) -> AnyResponse | str:
+def delete_incoming_authentication(link_id: str) -> ResponseReturnValue:
     """Empty *Incoming Authentication*, after a question."""
     link = _link(link_id)
-    refusal = confirmation_refusal(link.name)
-    if refusal is not None:
-        return _question(link, "links/delete_incoming.html", refusal)
-    _forget_consumer(link)
-    state().links.set_consumer(link_id, None)
-    return redirect(f"{_address()}/{link_id}/incoming", 303)
+    asked = question("links/delete_incoming.html", link, _tokens(link))
+    if asked is None:
+        _forget_consumer(link)
+        state().links.set_consumer(link_id, None)
+    return asked or redirect(f"{state().context}{LIST}/{link_id}/incoming", 303)
 
 
 @blueprint.route("/<link_id>/delete", methods=["GET", "POST"])
-@admin_only
-def delete(link_id: str) -> AnyResponse | str:
+def delete(link_id: str) -> ResponseReturnValue:
     """Delete a link, after a question."""
     link = _link(link_id)
-    refusal = confirmation_refusal(link.name)
-    if refusal is not None:
-        return _question(link, "links/delete.html", refusal)
-    _forget_consumer(link)
-    state().links.remove(link_id)
-    return _to_list()
+    asked = question("links/delete.html", link, _tokens(link))
+    if asked is None:
+        _forget_consumer(link)
+        state().links.remove(link_id)
+    return asked or _to_list()
+
+
+def _typed(name: str) -> str:
+    return request.form.get(name, "").strip()
 
 
 def _link(link_id: str) -> Link:
     return state().links.get(link_id) or abort(404)
 
 
-def _address() -> str:
-    return state().context + LIST
-
-
-def _to_list() -> AnyResponse:
-    return redirect(_address(), 303)
-
-
-def _listing(refusal: str = "", typed: str = "") -> str:
-    applications = state().applications.all()
-    return render_template(
-        "links/list.html", links=state().links.all(), applications=applications, refusal=refusal, typed=typed
-    )
-
-
-def _external_application() -> AnyResponse:
-    match request.form.get("direction"):
-        case "incoming":
-            return redirect(f"{state().context}/plugins/servlet/oauth2/provider", 303)
-        case "outgoing":
-            return _create_again("The sandbox has no outgoing links. Choose Incoming.")
-    return _create_again("Choose a Direction.")
-
-
-def _create_again(refusal: str) -> AnyResponse:
-    return Response(render_template("links/create.html", refusal=refusal, typed=request.form), 400)
+def _to_list() -> Response:
+    return redirect(state().context + LIST, 303)
 
 
 def _link_form(address: str, refusal: str = "") -> str:
@@ -178,33 +162,22 @@ def _incoming_step(address: str, name: str, refusal: str = "") -> str:
     )
 
 
-def _incoming_form(link: Link, refusal: str = "", *, saved: bool = False) -> str:
-    return render_template(
-        "links/incoming.html",
-        link=link,
-        consumer=_unchecked_consumer() if refusal else link.consumer,
-        refusal=refusal,
-        saved=saved,
-    )
-
-
-def _unchecked_consumer() -> Consumer:
-    callback_url = request.form.get("consumer_callback_url", "").strip()
+def _typed_consumer() -> Consumer:
     return Consumer(
-        key=request.form.get("consumer_key", "").strip(),
-        name=request.form.get("consumer_name", "").strip(),
+        key=_typed("consumer_key"),
+        name=_typed("consumer_name"),
         # Not stripped: a certificate must start with its BEGIN line. Browsers send line ends as CR LF.
         public_key=request.form.get("public_key", "").replace("\r\n", "\n"),
-        description=request.form.get("description", "").strip(),
-        callback_url=callback_url,
+        description=_typed("description"),
+        callback_url=_typed("consumer_callback_url"),
         two_legged_allowed="two_legged_allowed" in request.form,
-        execute_as=request.form.get("execute_as", "").strip(),
+        execute_as=_typed("execute_as"),
         impersonation_allowed="impersonation_allowed" in request.form,
     )
 
 
-def _typed_consumer(stored: Consumer | None = None) -> Consumer:
-    consumer = _unchecked_consumer()
+def _checked_consumer(stored: Consumer | None = None) -> Consumer:
+    consumer = _typed_consumer()
     try:
         read_public_key(consumer.public_key)
     except UnreadablePublicKeyError as reason:
@@ -217,11 +190,8 @@ def _typed_consumer(stored: Consumer | None = None) -> Consumer:
     return replace(consumer, callback_url=consumer.callback_url + "/")
 
 
-def _question(link: Link, template: str, refusal: str) -> AnyResponse:
-    tokens = state().tokens.granted(consumer_key=link.consumer.key) if link.consumer else []
-    people = {token.user_id for token in tokens}
-    page = render_template(template, link=link, tokens=len(tokens), people=len(people), refusal=refusal)
-    return Response(page, 400 if refusal else 200)
+def _tokens(link: Link) -> list[AccessToken]:
+    return state().tokens.granted(consumer_key=link.consumer.key) if link.consumer else []
 
 
 def _forget_consumer(link: Link) -> None:

@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request
-from werkzeug.wrappers import Response as AnyResponse
+from flask import Blueprint, jsonify, redirect, render_template, request
+from flask.typing import ResponseReturnValue
 
 from ..context import state
 from ..state.faults import Faults
-from .forms import protect
+from .access import own_forms_only
 
 blueprint = Blueprint("faults_page", __name__, url_prefix="/sandbox/faults")
 programs = Blueprint("faults_for_programs", __name__)
-protect(blueprint)
+blueprint.before_request(own_forms_only)
 
 
 @blueprint.route("", methods=["GET", "POST"])
-def page() -> AnyResponse | str:
+def page() -> ResponseReturnValue:
     """Show the switches, or set them.
 
     Everybody may, because a person who tries out a login is not logged in as an administrator.
     """
+    faults = state().faults
     if request.method == "GET":
-        return _page(state().faults.as_dict(), "")
+        return render_template("faults.html", values=faults.as_dict(), refusal="")
     if "reset" in request.form:
-        state().faults.reset()
-        return redirect(f"{state().context}/sandbox/faults", 303)
-    try:
-        state().faults.update(_typed())
-    except ValueError as refusal:
-        return Response(_page(request.form, str(refusal)), 400)
+        faults.reset()
+    else:
+        try:
+            faults.update(_typed())
+        except ValueError as refusal:
+            return render_template("faults.html", values=request.form, refusal=str(refusal)), 400
     return redirect(f"{state().context}/sandbox/faults", 303)
 
 
 @programs.route("/sandbox/faults.json", methods=["GET", "PUT", "POST"])
-def document() -> Response:
+def document() -> ResponseReturnValue:
     """Answer with the switches. POST changes those that are named; PUT also switches the others off."""
     faults = state().faults
     if request.method != "GET":
         # Other sites cannot send this type from a person's browser without being asked.
         values = request.get_json(silent=True) if request.mimetype == "application/json" else None
         if not isinstance(values, dict):
-            return _refuse("Send a JSON object, with the content type application/json.")
+            return jsonify(error="Send a JSON object, with the content type application/json."), 400
         try:
             faults.update({**Faults().as_dict(), **values} if request.method == "PUT" else values)
         except ValueError as refusal:
-            return _refuse(str(refusal))
+            return jsonify(error=str(refusal)), 400
     return jsonify(faults.as_dict())
 
 
@@ -71,13 +71,3 @@ def _number(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
-
-
-def _page(values: Mapping[str, object], refusal: str) -> str:
-    return render_template("faults.html", values=values, refusal=refusal)
-
-
-def _refuse(text: str) -> Response:
-    response = jsonify(error=text)
-    response.status_code = 400
-    return response

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, redirect, render_template, request, session
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..context import signed_in, state
-from .access import log_in_page, safe_next
-from .forms import protect
+from .access import log_in_page, own_forms_only
 
 blueprint = Blueprint("own_account", __name__)
-protect(blueprint)
+blueprint.before_request(own_forms_only)
 
 _SHOWN_USERS = 7
 
@@ -20,15 +20,14 @@ _SHOWN_USERS = 7
 @blueprint.get("/")
 def home() -> str:
     """Show the home page with the people and the links."""
-    return render_template(
-        "home.html", users=state().users.all(), links=state().links.all() + state().applications.all()
-    )
+    links = [*state().links.all(), *state().applications.all()]
+    return render_template("home.html", users=state().users.all(), links=links)
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def log_in() -> AnyResponse | str:
     """Sign in with a name and its password."""
-    target = safe_next(request.values.get("next", ""))
+    target = _safe(request.values.get("next", ""))
     name = refusal = ""
     if request.method == "POST":
         name = request.form.get("j_username", "")
@@ -73,3 +72,12 @@ def granted_tokens() -> AnyResponse | str:
     found = ((state().applications.by_client_id(client_id), count) for client_id, count in clients.items())
     applications = [(application, count) for application, count in found if application]
     return render_template("access_tokens.html", granted=granted, applications=applications)
+
+
+def _safe(target: str) -> str:
+    """Return *target* if it is a page of this sandbox, otherwise the first page."""
+    root = f"{state().context}/"
+    is_plain = target.isprintable() and "\\" not in target and not target.startswith("//")
+    if is_plain and target.startswith(root) and not urlsplit(target).netloc:
+        return target
+    return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
@@ -12,13 +13,12 @@ from ..context import message, state
 from ..oauth1.public_keys import UnreadablePublicKeyError, read_public_key
 from ..oauth1.rules import signed_user
 from ..program_calls import json_error, prepare
-from ..state.links import Consumer, Link, LinkRefusedError
-from .authentication import may_administer, report_refused_logins, user_by_bearer_token, user_by_password
-from .caller import not_permitted
+from ..state.external_applications import closure
+from ..state.links import Consumer, LinkRefusedError
+from .authentication import not_permitted, user_by_bearer_token, user_by_password
 
 blueprint = Blueprint("applinks_rest", __name__, url_prefix="/rest")
 prepare(blueprint)
-report_refused_logins(blueprint)
 
 _LINKS = '/applinks/<any("latest", "3.0"):_>/applicationlink'
 _CONSUMER = '/applinks-oauth/<any("latest", "1.0"):_>/applicationlink/<link_id>/authentication/consumer'
@@ -30,7 +30,7 @@ def admins_only() -> Response | None:
     g.user = signed_user(message(), state()) or user_by_password(state())
     if g.user is None:
         g.user, scopes = user_by_bearer_token(state())
-        if g.user is not None and not may_administer(scopes):
+        if g.user is not None and "ADMIN_WRITE" not in closure(scopes):  # an HTTP access token never has it
             return not_permitted()
     if g.user is None:
         return json_error(401, "Authentication is required.", "AuthorisationException")
@@ -40,11 +40,19 @@ def admins_only() -> Response | None:
 @blueprint.get(_LINKS)
 def listing(_: str) -> Response:
     """Answer with every link."""
-    links = [_link_fields(link) for link in state().links.all()]
-    if _wants_json():
-        return jsonify(list=[{"application": fields} for fields in links])
-    body = "".join(f"<applicationLinks>{_xml(fields)}</applicationLinks>" for fields in links)
-    return _xml_response(f"<applicationLinks>{body}</applicationLinks>")
+    links = [
+        {
+            "id": link.id,
+            "name": link.name,
+            "typeId": "generic",
+            "displayUrl": link.application_url,
+            "rpcUrl": link.application_url,
+        }
+        for link in state().links.all()
+    ]
+    xml = "".join(f"<applicationLinks>{_elements(fields)}</applicationLinks>" for fields in links)
+    document = {"list": [{"application": fields} for fields in links]}
+    return _answer(200, document, f"<applicationLinks>{xml}</applicationLinks>")
 
 
 @blueprint.put(_LINKS)
@@ -56,13 +64,9 @@ def create(_: str) -> Response:
     except LinkRefusedError as refusal:
         return _refused(409 if "already" in str(refusal) else 400, str(refusal))
     address = f"{state().base_url}/rest/applinks/3.0/applicationlink/{link.id}"
-    if _wants_json():
-        response = jsonify({"status-code": 201, "resources-created": {"link": [{"href": address, "rel": "self"}]}})
-    else:
-        created = f'<resources-created><link href="{escape(address)}" rel="self"/></resources-created>'
-        response = _xml_response(f"<status><status-code>201</status-code>{created}</status>")
-    response.status_code = 201
-    return response
+    document = {"status-code": 201, "resources-created": {"link": [{"href": address, "rel": "self"}]}}
+    xml = f'<resources-created><link href="{escape(address)}" rel="self"/></resources-created>'
+    return _answer(201, document, f"<status><status-code>201</status-code>{xml}</status>")
 
 
 @blueprint.delete(f"{_LINKS}/<link_id>")
@@ -109,29 +113,20 @@ def _body() -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _wants_json() -> bool:
-    return "json" in request.headers.get("Accept", "")
-
-
-def _link_fields(link: Link) -> dict[str, str]:
-    url = link.application_url
-    return {"id": link.id, "name": link.name, "typeId": "generic", "displayUrl": url, "rpcUrl": url}
-
-
 def _refused(status: int, text: str) -> Response:
-    if _wants_json():
-        response = jsonify({"status-code": status, "message": text})
-    else:
-        inner = f"<status-code>{status}</status-code><message>{escape(text)}</message>"
-        response = _xml_response(f"<status>{inner}</status>")
-    response.status_code = status
-    return response
+    fields = {"status-code": status, "message": text}
+    return _answer(status, fields, f"<status>{_elements(fields)}</status>")
 
 
-def _xml(fields: dict[str, str]) -> str:
-    return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+def _elements(fields: Mapping[str, object]) -> str:
+    return "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items())
 
 
-def _xml_response(body: str) -> Response:
+def _answer(status: int, document: dict[str, Any], xml: str) -> Response:
+    """Answer with *document* if the caller asks for JSON, otherwise with *xml*."""
+    if "json" in request.headers.get("Accept", ""):
+        response = jsonify(document)
+        response.status_code = status
+        return response
     head = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
-    return Response(head + body, content_type="application/xml;charset=UTF-8")
+    return Response(head + xml, status, content_type="application/xml;charset=UTF-8")

@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 class BoundedDict(dict[Key, Value]):
     """Forgets its oldest entry when it would hold more than *limit*."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int = 10_000) -> None:
         super().__init__()
         self._limit = limit
 

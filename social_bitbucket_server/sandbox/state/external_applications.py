@@ -7,9 +7,8 @@ import threading
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-from .links import LinkRefusedError
+from .links import LinkRefusedError, is_web_address
 
 PUBLIC_REPOS = "PUBLIC_REPOS"
 """The scope that every link permits."""
@@ -66,7 +65,19 @@ class ExternalApplications:
         :class:`~.links.LinkRefusedError`."""
         urls, ticked = tuple(redirect_urls), frozenset(permissions)
         with self._lock:
-            self._check(name, urls, ticked)
+            if not name:
+                raise LinkRefusedError("Enter a Name.")
+            if any(application.name == name for application in self._by_id.values()):
+                raise LinkRefusedError(f"There is a link with this Name already: {name}.")
+            if not urls or not all(is_web_address(url) and "#" not in url for url in urls):
+                raise LinkRefusedError(
+                    "Enter the whole Redirect URL, beginning with https:// or http:// and without a fragment. Several "
+                    "are separated by commas."
+                )
+            if ticked - INCLUDED_SCOPES.keys():
+                raise LinkRefusedError(f"There is no permission called {min(ticked - INCLUDED_SCOPES.keys())}.")
+            if not ticked:
+                raise LinkRefusedError("Choose at least one of the Application permissions.")
             client_id, client_secret = credentials or (secrets.token_hex(16), secrets.token_hex(32))
             application = ExternalApplication(str(uuid.uuid4()), name, urls, ticked, client_id, client_secret)
             self._by_id[application.id] = application
@@ -79,8 +90,7 @@ class ExternalApplications:
 
     def get(self, application_id: str) -> ExternalApplication | None:
         """Return the application with this id, or ``None``."""
-        with self._lock:
-            return self._by_id.get(application_id)
+        return self._by_id.get(application_id)
 
     def by_client_id(self, client_id: str) -> ExternalApplication | None:
         """Return the application with this client ID, or ``None``."""
@@ -90,21 +100,6 @@ class ExternalApplications:
         """Return every application, the oldest first."""
         with self._lock:
             return list(self._by_id.values())
-
-    def _check(self, name: str, redirect_urls: tuple[str, ...], permissions: frozenset[str]) -> None:
-        if not name:
-            raise LinkRefusedError("Enter a Name.")
-        if any(application.name == name for application in self._by_id.values()):
-            raise LinkRefusedError(f"There is a link with this Name already: {name}.")
-        if not redirect_urls or not all(_is_redirect_url(url) for url in redirect_urls):
-            raise LinkRefusedError(
-                "Enter the whole Redirect URL, beginning with https:// or http:// and without a fragment. Several are "
-                "separated by commas."
-            )
-        if permissions - INCLUDED_SCOPES.keys():
-            raise LinkRefusedError(f"There is no permission called {min(permissions - INCLUDED_SCOPES.keys())}.")
-        if not permissions:
-            raise LinkRefusedError("Choose at least one of the Application permissions.")
 
 
 def closure(scopes: Iterable[str]) -> frozenset[str]:
@@ -116,11 +111,3 @@ def closure(scopes: Iterable[str]) -> frozenset[str]:
         found.add(scope)
         left.extend(INCLUDED_SCOPES[scope])
     return frozenset(found)
-
-
-def _is_redirect_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc) and "#" not in text

@@ -7,26 +7,32 @@ import threading
 from dataclasses import dataclass, field
 
 from .bounded import BoundedDict
+from .external_applications import ExternalApplication
 
 CODE_LIFETIME = 10
 ACCESS_TOKEN_LIFETIME = 3_600
 REFRESH_TOKEN_LIFETIME = 7_776_000
 """All in seconds, as Bitbucket has them by default."""
 
-_REMEMBERED = 10_000
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A program's request for access, which a person allows or denies. *code_challenge* is empty without PKCE."""
+
+    application: ExternalApplication
+    redirect_uri: str = field(repr=False)
+    scopes: tuple[str, ...]
+    code_challenge: str
+    code_challenge_method: str
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The permission of a person, which the program exchanges for tokens. *code_challenge* is empty without PKCE."""
+    """The permission of a person, which the program that made the *request* exchanges for tokens."""
 
     value: str = field(repr=False)
-    client_id: str
-    redirect_uri: str = field(repr=False)
-    scopes: tuple[str, ...]
+    request: AuthorizationRequest
     user_id: int
-    code_challenge: str
-    code_challenge_method: str
     created: float
 
 
@@ -48,9 +54,9 @@ class Grants:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._codes: BoundedDict[str, Code] = BoundedDict(_REMEMBERED)
-        self._used_codes: BoundedDict[str, None] = BoundedDict(_REMEMBERED)
-        self._grants: BoundedDict[str, Grant] = BoundedDict(_REMEMBERED)
+        self._codes: BoundedDict[str, Code] = BoundedDict()
+        self._used_codes: BoundedDict[str, None] = BoundedDict()
+        self._grants: BoundedDict[str, Grant] = BoundedDict()
 
     def add_code(self, code: Code) -> None:
         """Remember a code."""
@@ -59,8 +65,7 @@ class Grants:
 
     def code(self, value: str) -> Code | None:
         """Return the code with this value, of any age, used or not."""
-        with self._lock:
-            return self._codes.get(value)
+        return self._codes.get(value)
 
     def use_code(self, value: str) -> bool:
         """Mark the code as exchanged. Return whether this is its first use."""
@@ -72,13 +77,13 @@ class Grants:
 
     def is_used(self, value: str) -> bool:
         """Return whether the code was exchanged before."""
-        with self._lock:
-            return value in self._used_codes
+        return value in self._used_codes
 
     def end_code(self, value: str) -> None:
         """Forget every pair that the code led to."""
         with self._lock:
-            self._forget([grant for grant in self._grants.values() if grant.code == value])
+            for grant in [grant for grant in self._grants.values() if grant.code == value]:
+                del self._grants[grant.access_token]
 
     def grant(self, client_id: str, scopes: tuple[str, ...], user_id: int, now: float, code: str) -> Grant:
         """Make a new pair of tokens."""
@@ -89,8 +94,7 @@ class Grants:
 
     def by_access_token(self, value: str) -> Grant | None:
         """Return the pair with this access token, of any age."""
-        with self._lock:
-            return self._grants.get(value)
+        return self._grants.get(value)
 
     def by_refresh_token(self, value: str) -> Grant | None:
         """Return the pair with this refresh token, of any age."""
@@ -115,9 +119,6 @@ class Grants:
         """Forget the pairs of one user, of one client, or both; says how many."""
         with self._lock:
             revoked = self.granted(user_id=user_id, client_id=client_id)
-            self._forget(revoked)
+            for grant in revoked:
+                del self._grants[grant.access_token]
             return len(revoked)
-
-    def _forget(self, grants: list[Grant]) -> None:
-        for grant in grants:
-            del self._grants[grant.access_token]

@@ -66,11 +66,11 @@ class Links:
 
     def check_application_url(self, application_url: str) -> None:
         """Raise :class:`LinkRefusedError` if no link can be made to this address."""
-        if not _is_web_address(application_url):
+        if not is_web_address(application_url):
             raise LinkRefusedError("Enter the whole address of the application, beginning with https:// or http://.")
-        taken = next((link for link in self.all() if _same_address(link.application_url, application_url)), None)
-        if taken is not None:
-            raise LinkRefusedError(f"There is a link with this Application URL already: {taken.name}.")
+        for link in self.all():
+            if link.application_url.rstrip("/").casefold() == application_url.rstrip("/").casefold():
+                raise LinkRefusedError(f"There is a link with this Application URL already: {link.name}.")
 
     def set_consumer(self, link_id: str, consumer: Consumer | None) -> None:
         """Fill in, replace or empty a link's incoming authentication.
@@ -89,8 +89,7 @@ class Links:
 
     def get(self, link_id: str) -> Link | None:
         """Return the link with this id, or ``None``."""
-        with self._lock:
-            return self._by_id.get(link_id)
+        return self._by_id.get(link_id)
 
     def consumer(self, key: str) -> Consumer | None:
         """Return the consumer with this consumer key, or ``None``."""
@@ -111,13 +110,10 @@ class Links:
                 raise LinkRefusedError(f"The Consumer Key is taken: the link {link.name} has it.")
 
 
-def _is_web_address(text: str) -> bool:
+def is_web_address(text: str) -> bool:
+    """Return whether *text* is an address that begins with https:// or http:// and has a host."""
     try:
         parts = urlsplit(text)
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and bool(parts.netloc)
-
-
-def _same_address(one: str, other: str) -> bool:
-    return one.rstrip("/").casefold() == other.rstrip("/").casefold()

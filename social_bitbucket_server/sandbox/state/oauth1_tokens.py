@@ -15,9 +15,6 @@ ACCESS_TOKEN_LIFETIME = 157_680_000
 SESSION_LIFETIME = 160_272_000
 """All in seconds. The session is the time in which an access token can be renewed."""
 
-_REMEMBERED_TOKENS = 10_000
-_REMEMBERED_NONCES = 10_000
-
 
 class Decision(StrEnum):
     """The decision of the person on the *Allow access?* page."""
@@ -58,9 +55,9 @@ class Tokens:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._request_tokens: BoundedDict[str, RequestToken] = BoundedDict(_REMEMBERED_TOKENS)
-        self._access_tokens: BoundedDict[str, AccessToken] = BoundedDict(_REMEMBERED_TOKENS)
-        self._nonces: BoundedDict[tuple[str, str, str, str], None] = BoundedDict(_REMEMBERED_NONCES)
+        self._request_tokens: BoundedDict[str, RequestToken] = BoundedDict()
+        self._access_tokens: BoundedDict[str, AccessToken] = BoundedDict()
+        self._nonces: BoundedDict[tuple[str, str, str, str], None] = BoundedDict()
 
     def begin(self, consumer_key: str, callback: str | None, now: float) -> RequestToken:
         """Make a new request token."""
@@ -71,8 +68,7 @@ class Tokens:
 
     def request_token(self, value: str) -> RequestToken | None:
         """Return the request token with this value, of any age, until it is exchanged."""
-        with self._lock:
-            return self._request_tokens.get(value)
+        return self._request_tokens.get(value)
 
     def decide(self, value: str, user_id: int, *, allow: bool) -> RequestToken | None:
         """Note the person's decision. Return ``None`` if the token is gone or was decided before."""
@@ -102,8 +98,7 @@ class Tokens:
 
     def access_token(self, value: str) -> AccessToken | None:
         """Return the access token with this value, of any age, until it is renewed or revoked."""
-        with self._lock:
-            return self._access_tokens.get(value)
+        return self._access_tokens.get(value)
 
     def granted(self, *, user_id: int | None = None, consumer_key: str | None = None) -> list[AccessToken]:
         """Return the access tokens of one user, of one consumer, or both, the oldest first."""

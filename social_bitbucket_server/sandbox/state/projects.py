@@ -67,8 +67,7 @@ class Projects:
 
     def find(self, key: str) -> Project | None:
         """Return the project with this key, in upper or lower case."""
-        with self._lock:
-            return self._projects.get(key.upper())
+        return self._projects.get(key.upper())
 
     def all(self) -> list[Project]:
         """Return every project, in the order of names."""

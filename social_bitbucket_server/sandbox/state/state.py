@@ -6,18 +6,35 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from .elapsed import Clock
+from .bounded import BoundedDict
 from .external_applications import ExternalApplications
-from .failed_logins import FailedLogins
 from .faults import Faults
 from .grants import Grants
-from .http_access_tokens import HTTPAccessTokens
 from .links import Links
 from .oauth1_tokens import Tokens
 from .projects import SANDBOX_GROUPS, SANDBOX_PROJECTS, Projects
 from .records import Records
-from .users import Users
+from .users import FailedLogins, Users
 from .versions import version_numbers
+
+
+class Clock:
+    """Tells the age of tokens.
+
+    Moving it ahead makes tokens older. It leaves alone the wall clock that timestamps are compared with: a client
+    cannot be moved along with it. For a wall clock that is wrong there is ``Faults.clock_skew``.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        """Return seconds since the epoch, plus everything advanced."""
+        return time.time() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """Let *seconds* pass at once."""
+        self._ahead += seconds
 
 
 @dataclass(slots=True)
@@ -25,6 +42,7 @@ class State:
     """*base_url* is the configured base URL with the context path, *own_version* the version number as started,
     *names* other host names by which it is reached.
 
+    *http_access_tokens*: the ids of the people who made these tokens for their own programs.
     *basic_authentication*: whether the administrator switched it on or off; ``None`` leaves it as the version comes.
     *closing* is set when the server stops, so that slow answers end at once.
     """
@@ -42,7 +60,7 @@ class State:
     clock: Clock = field(default_factory=Clock)
     faults: Faults = field(default_factory=Faults)
     failed_logins: FailedLogins = field(default_factory=FailedLogins)
-    http_access_tokens: HTTPAccessTokens = field(default_factory=HTTPAccessTokens)
+    http_access_tokens: BoundedDict[str, int] = field(default_factory=BoundedDict)
     basic_authentication: bool | None = None
     requests: Records = field(default_factory=Records)
     closing: threading.Event = field(default_factory=threading.Event)

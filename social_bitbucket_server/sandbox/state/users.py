@@ -9,6 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from .bounded import BoundedDict
+
+FAILURES_BEFORE_CAPTCHA = 5
+"""Wrong passwords after which a person must solve a CAPTCHA in a browser."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -69,11 +74,13 @@ class Users:
 
     def disable(self, name: str) -> None:
         """Disable the user called *name*: no log-in any more, and tokens are honoured no more."""
-        self._change(name, active=False)
+        with self._lock:
+            self.put(replace(self._named(name), active=False))
 
     def enable(self, name: str) -> None:
         """Undo :meth:`disable`."""
-        self._change(name, active=True)
+        with self._lock:
+            self.put(replace(self._named(name), active=True))
 
     def rename(self, name: str, new_name: str) -> None:
         """Give the user called *name* the name *new_name* and the slug that belongs to it; the id stays."""
@@ -82,8 +89,7 @@ class Users:
 
     def by_id(self, user_id: int | None) -> User | None:
         """Return the user with this id, or ``None``."""
-        with self._lock:
-            return None if user_id is None else self._by_id.get(user_id)
+        return None if user_id is None else self._by_id.get(user_id)
 
     def by_name(self, name: str) -> User | None:
         """Return the user with exactly this name, or ``None``."""
@@ -115,9 +121,28 @@ class Users:
             raise KeyError(name)
         return user
 
-    def _change(self, name: str, *, active: bool) -> None:
+
+class FailedLogins:
+    """Counts the wrong passwords of each user name since the last login in a browser."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: BoundedDict[str, int] = BoundedDict()
+
+    def add(self, name: str) -> None:
+        """Count one more."""
         with self._lock:
-            self.put(replace(self._named(name), active=active))
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def forget(self, name: str) -> None:
+        """Reset the count, after a login in a browser."""
+        with self._lock:
+            self._counts.pop(name, None)
+
+    def are_too_many(self, name: str) -> bool:
+        """Return whether the person must solve a CAPTCHA."""
+        with self._lock:
+            return self._counts.get(name, 0) >= FAILURES_BEFORE_CAPTCHA
 
 
 _SURNAMES = (

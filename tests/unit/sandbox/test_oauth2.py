@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 import pytest
 
 from social_bitbucket_server.sandbox import LinkRefusedError
-from social_bitbucket_server.sandbox.oauth2.pages import WORDS
+from social_bitbucket_server.sandbox.oauth2.views import WORDS
 from social_bitbucket_server.sandbox.state.external_applications import INCLUDED_SCOPES
 
 from .calling import WHOAMI, send
