@@ -62,7 +62,7 @@ def authorize() -> ResponseReturnValue:
     if user is None:
         return log_in_page()
     requested = request.values.get("oauth_callback", "")
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("oauth1/authorize.html", token=token, consumer=consumer, user=user, requested=requested)
     allow = "approve" in request.form
     decided = state().tokens.decide(token.value, user.id, allow=allow)

@@ -139,7 +139,7 @@ def _parameters() -> Mapping[str, Sequence[str]]:
 def configure() -> ResponseReturnValue:
     """Show the form for an incoming link, or make the link."""
     refusal = ""
-    if request.method != "GET":
+    if request.method == "POST":
         name, urls = request.form.get("name", "").strip(), request.form.get("redirect_url", "").split(",")
         redirect_urls, permissions = filter(None, map(str.strip, urls)), request.form.getlist("permission")
         try:
@@ -190,7 +190,7 @@ def authorize(_: str) -> ResponseReturnValue:
         asked = authorization_request(application, redirect_uri, parameters)
     except OAuth2Error as refusal:
         return back(error=refusal.error, error_description=refusal.description)
-    if request.method == "GET":
+    if request.method != "POST":
         sent = [(name, values[0]) for name, values in parameters.items()]
         return render_template("oauth2/authorize.html", asked=asked, words=WORDS, user=user, sent=sent)
     if "approve" not in request.form:

@@ -56,7 +56,7 @@ def question(
 ) -> Response | None:
     """Return the page that asks for the name of *link* before its *tokens* end. ``None`` if the name was typed."""
     refusal = ""
-    if request.method != "GET":
+    if request.method == "POST":
         if request.form.get("confirmed_name", "").strip() == link.name:
             return None
         refusal = f"That is not the name. Type {link.name} to go on."

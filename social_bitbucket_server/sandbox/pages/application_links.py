@@ -34,7 +34,7 @@ def listing(refusal: str = "", typed: str = "") -> str:
 @blueprint.route("/create", methods=["GET", "POST"])
 def create() -> ResponseReturnValue:
     """Take the first step: *Create link* since 7.20, the address alone before."""
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("links/create.html", refusal="", typed={}) if state().new_dialog else _to_list()
     address, refusal = _typed("application_url"), ""
     if state().new_dialog:
@@ -106,7 +106,7 @@ def incoming_authentication(link_id: str) -> ResponseReturnValue:
     """Show *Incoming Authentication* of one link, or save it."""
     link = _link(link_id)
     page = "links/incoming.html"
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template(page, link=link, consumer=link.consumer, refusal="", saved=False)
     try:
         consumer = _checked_consumer(link.consumer)

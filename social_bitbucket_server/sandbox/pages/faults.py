@@ -23,7 +23,7 @@ def page() -> ResponseReturnValue:
     Everybody may, because a person who tries out a login is not logged in as an administrator.
     """
     faults = state().faults
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("faults.html", values=faults.as_dict(), refusal="")
     if "reset" in request.form:
         faults.reset()
@@ -39,7 +39,7 @@ def page() -> ResponseReturnValue:
 def document() -> ResponseReturnValue:
     """Answer with the switches. POST changes those that are named; PUT also switches the others off."""
     faults = state().faults
-    if request.method != "GET":
+    if request.method in {"POST", "PUT"}:
         # Other sites cannot send this type from a person's browser without being asked.
         values = request.get_json(silent=True) if request.mimetype == "application/json" else None
         if not isinstance(values, dict):

@@ -118,3 +118,17 @@ def test_outside_of_the_context_path_there_is_nothing(visitor, sandbox, path):
     visitor.open(sandbox.url.removesuffix("/bitbucket") + path)
     assert visitor.status == 404
     assert sandbox.url in visitor.text
+
+
+@pytest.mark.parametrize("path", ["/sandbox/faults", "/sandbox/faults.json"])
+def test_a_look_at_the_head_of_a_page_changes_no_fault(sandbox, visitor, path):
+    sandbox.faults.clock_skew = 900
+    assert visitor.head(path).status == 200
+    assert sandbox.faults.clock_skew == 900
+
+
+def test_a_look_at_the_head_of_a_question_decides_nothing(caller, visitor):
+    url = caller.authorize_url(caller.request_token())
+    visitor.log_in("jane")
+    assert visitor.head(url).status == 200
+    assert visitor.open(url).heading == "Allow access?"

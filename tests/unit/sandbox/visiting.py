@@ -88,6 +88,10 @@ class Visitor:
         """Send a form that no page showed."""
         return self._go("POST", self.url + path, fields)
 
+    def head(self, path):
+        """Ask for the head of a page alone, as previews of links do."""
+        return self._go("HEAD", urljoin(f"{self.url}/", path if "://" in path else self.url + path))
+
     def _go(self, method, address, data=None):
         self.response = self._session.request(method, address, data=data, allow_redirects=False, timeout=120)
         while self.response.is_redirect and urljoin(address, self.response.headers["Location"]).startswith(self.url):
