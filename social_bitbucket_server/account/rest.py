@@ -13,7 +13,7 @@ from ..integration import AnyIntegration
 from ..oauth import Person, PersonalClient, Request, read_document, refuse_oauth_problem
 from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, Answer, Budget, Limits, Method, default_transport
-from .tokens import IdentityToken, StoredToken
+from .tokens import StoredToken, TokenStore
 
 _ReadT = TypeVar("_ReadT")
 
@@ -49,7 +49,7 @@ class RestClient:
     def __init__(
         self,
         client: PersonalClient,
-        store: IdentityToken,
+        store: TokenStore,
         *,
         sleep: Callable[[float], None] = time.sleep,
         limits: Limits | None = None,

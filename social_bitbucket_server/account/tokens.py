@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from social_core.storage import UserMixin
 
@@ -98,6 +99,16 @@ class StoredToken:
     def access_token(self) -> AccessToken:
         """Return it as clients take it."""
         return AccessToken(self.value, self.session_handle, None, None)
+
+
+class TokenStore(Protocol):
+    """A place for one person's access token."""
+
+    def load(self) -> StoredToken:
+        """Return the token as it is stored now. Raises ``token_missing`` and ``token_unopenable``."""
+
+    def keep(self, token: StoredToken) -> None:
+        """Put *token* in place of the one before."""
 
 
 EXTRA_DATA_KEY = "sealed_access_token"

@@ -262,7 +262,8 @@ class AbstractIntegration(models.Model):
 
     def shares_limits_of(self) -> str:
         """Return the organization whose integrations share the limits on waiting threads; empty for this one alone."""
-        return str(self.organization_key or "")
+        key = self.organization_key
+        return "" if key is None else str(key)
 
     def others(self) -> models.QuerySet[AbstractIntegration]:
         """Return the other integrations of its organization."""
@@ -486,6 +487,7 @@ class EndedSessions(models.Model):
         return self.user_id
 
 
+# Events that the organizations' extension for Flask records, and Django does not.
 _OF_OTHERS = {
     EventCode.ADMIN_DENIED,
     EventCode.AUDIT_PRUNED,

@@ -79,10 +79,6 @@ def failed_steps(backend: LoginBackend[Any, Any]) -> Iterator[None]:
         raise failure from None
 
 
-if TYPE_CHECKING:
-    from .backend import LoginBackend
-
-
 def tell_of(backend: LoginBackend[Any, Any], event: EventCode, **details: str) -> None:
     """Tell of *event* at the integration that this request is about."""
     tell(backend.setting("ON_EVENT"), event, {"integration_id": backend.known_integration_id, **details})

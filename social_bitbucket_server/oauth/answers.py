@@ -268,6 +268,8 @@ def _raise_refusal(answer: Answer) -> None:
         raise BitbucketServerError(Code.CAPTCHA_WANTED, status_code=answer.status)
     if answer.status == 403 and _XSRF_REFUSAL in answer.body[:LONGEST_REFUSAL].lower():
         raise BitbucketServerError(Code.XSRF_CHECK_FAILED, status_code=answer.status)
+    if answer.status not in {401, 403}:
+        return
     try:
         document = json.loads(answer.body[:LONGEST_REFUSAL])
     except (ValueError, RecursionError):
@@ -275,7 +277,7 @@ def _raise_refusal(answer: Answer) -> None:
     match document:  # the first error that REST reports
         case {"errors": [{"exceptionName": str(name)}, *_]} if _EXCEPTION.fullmatch(name):
             exception = name.rpartition(".")[2]
-            if exception and answer.status in {401, 403}:
+            if exception:
                 raise BitbucketServerError(
                     Code.NOT_PERMITTED, status_code=answer.status, facts={"exception": exception}
                 )

@@ -21,6 +21,8 @@ from .sessions import holding_commits
 
 
 class _NoAssociations(core.AssociationMixin):
+    """Says how to have a table of associations."""
+
     @classmethod
     def store(cls, *_args: object, **_kwargs: object) -> NoReturn:
         raise NotImplementedError(
@@ -32,6 +34,8 @@ class _NoAssociations(core.AssociationMixin):
 
 
 class _NoCodes(core.CodeMixin):
+    """Says how to have a table of codes."""
+
     @classmethod
     def get_code(cls, *_args: object) -> NoReturn:
         raise NotImplementedError(

@@ -69,6 +69,12 @@ class Limits:
         return replace(self, **given) if given else self
 
     @property
+    def slow_answer(self) -> float:
+        """Seconds after which one answer is slow. A callback needs three at least, so none slower than that fits into
+        the patience."""
+        return self.patience / 3
+
+    @property
     def patience_for_one_answer(self) -> float:
         """Seconds that a step may wait for one answer alone. A server that hangs ends steps sooner than one that
         answers."""
@@ -80,6 +86,10 @@ class Limits:
 
         It is half of a worker's threads if :attr:`slow_steps` is a quarter of them."""
         return 2 * self.slow_steps
+
+    def is_brief(self, seconds: float, share: Share) -> bool:
+        """Return whether a step that has this *share* may wait for *seconds*, however many others do."""
+        return seconds < self.patience * share.fraction * 5 / 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +129,7 @@ class Bulkhead:
     def enter(self, limits: Limits, share: Share) -> bool:
         """Let a step begin. Return whether it has a place already. Raises ``server_busy``."""
         with self._lock:
-            brief = limits.patience * share.fraction * 5 / 6  # seconds that a step may wait, however many others do
-            is_crowded = self._in_progress >= limits.crowd and self._expected(share, limits) >= brief
+            is_crowded = self._in_progress >= limits.crowd and not limits.is_brief(self._expected(share, limits), share)
             if is_crowded or self._taken >= limits.slow_steps:
                 raise BitbucketServerError(Code.SERVER_BUSY)
             is_slow = self._slow_until - time.monotonic() > limits.patience
@@ -165,8 +174,7 @@ class Bulkhead:
             now = time.monotonic()
             self._answered_at = now
             self._usual_answer += (seconds - self._usual_answer) * _WEIGHT
-            # A callback needs three answers at least, so none slower than that fits into the patience.
-            if seconds > limits.patience / 3:
+            if seconds > limits.slow_answer:
                 until = max(self._slow_until, now) + seconds / limits.slow_steps
                 self._slow_until = min(until, now + limits.login_seconds)
 

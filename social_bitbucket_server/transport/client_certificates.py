@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -120,22 +121,34 @@ def _private_key(text: str) -> _TLSKey:
 
 
 def _key_in(text: str) -> _TLSKey | None:
+    """Return the private key in *text*, or ``None`` where there is none."""
     block = _PRIVATE_KEY.search(text)
-    if block is not None and "ENCRYPTED" in block[0]:
+    if block is None:
+        return _key_in_der(pasted.decode_base64(text) or b"")
+    if "ENCRYPTED" in block[0]:
         raise _encrypted_key()
-    if block is not None and block[1].startswith("OPENSSH"):
+    if block[1].startswith("OPENSSH"):
         raise _invalid_key("It is in OpenSSH's format. Convert a copy with 'ssh-keygen -p -m PEM -f FILE'.")
     try:
-        if block is None:
-            key = load_der_private_key(pasted.decode_base64(text) or b"", None)
-        else:
-            key = load_pem_private_key(block[0].encode(), None)
+        key = load_pem_private_key(block[0].encode(), None)
     except TypeError:  # how cryptography says that the key is encrypted
         raise _encrypted_key() from None
     except _UNREADABLE:
-        if block is None:
-            return None
         raise _invalid_key("What stands between its BEGIN and END lines is damaged, or of another kind.") from None
+    return _usable(key)
+
+
+def _key_in_der(der: bytes) -> _TLSKey | None:
+    try:
+        key = load_der_private_key(der, None)
+    except TypeError:  # as above
+        raise _encrypted_key() from None
+    except _UNREADABLE:
+        return None
+    return _usable(key)
+
+
+def _usable(key: PrivateKeyTypes) -> _TLSKey:
     if not isinstance(key, _TLSKey):
         raise _invalid_key("It is not an RSA, EC, Ed25519 or Ed448 key.")
     return key

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..problems import BitbucketServerError, Code
 from .addresses import Address, AddressPolicy, classify
@@ -73,26 +73,33 @@ class LookUp:
 
 def lag_of(connection: socket.socket) -> float | None:
     """Return how many seconds ago the last segment came in on *connection*; ``None`` where the system does not tell."""
-    words = _tcp_info(connection)
-    return words[14] / 1e3 if words else None
+    known = _tcp_info(connection)
+    return known.last_segment if known is not None else None
 
 
 def handshake_of(connection: socket.socket) -> float | None:
     """Return how many seconds the new *connection*'s handshake took; ``None`` where the system does not tell."""
-    words = _tcp_info(connection)
-    return words[17] / 1e6 if words and not words[25] else None
+    known = _tcp_info(connection)
+    return known.round_trip if known is not None and not known.sent_again else None
 
 
-def _tcp_info(connection: socket.socket) -> tuple[int, ...]:
-    """Return the words of the struct ``tcp_info`` (linux/tcp.h); none if the system does not tell.
+class _TCPInfo(NamedTuple):
+    last_segment: float
+    round_trip: float
+    sent_again: int
 
-    Word 14 is ``tcpi_last_ack_recv`` in milliseconds, 17 is ``tcpi_rtt`` in microseconds, and 25 is
-    ``tcpi_total_retrans``.
+
+def _tcp_info(connection: socket.socket) -> _TCPInfo | None:
+    """Return what Linux knows of a connection, with times in seconds; ``None`` if the system does not tell.
+
+    The values are words 14, 17 and 25 of the struct ``tcp_info`` (linux/tcp.h): ``tcpi_last_ack_recv`` in milliseconds,
+    ``tcpi_rtt`` in microseconds, and ``tcpi_total_retrans``.
     """
     try:
-        return struct.unpack("=26I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 26 * 4))
+        words = struct.unpack("=26I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 26 * 4))
     except (AttributeError, OSError, struct.error):
-        return ()
+        return None
+    return _TCPInfo(words[14] / 1e3, words[17] / 1e6, words[25])
 
 
 def connect(addresses: Sequence[Address], port: int, seconds: float) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Logins of programs to REST: by a signature, by a bearer token, or by a password (HTTP Basic)."""
+"""Logins of programs to REST by a bearer token, or by a password (HTTP Basic)."""
 
 from __future__ import annotations
 
