@@ -33,8 +33,7 @@ def write_identity(
 
     The integration must have this *configuration* before and after, in the transaction of the write. Bitbucket may take
     seconds to answer, and a halted pipeline may go on days later. Meanwhile an admin may have corrected the base URL,
-    and then the answers are those of the wrong server. A storage that ``holds`` the integration since it was read has
-    locked it: nobody can have changed it.
+    and then the answers are those of the wrong server.
 
     Some databases compare without case. So the identity that was found must have exactly this *uid*.
 
@@ -55,9 +54,7 @@ def write_identity(
             _refuse_similar_identity(backend, getattr(person, "social_user", None), uid)
             if hold_integration is not None:
                 hold_integration(integration_id)
-            holds = getattr(backend.strategy.storage, "holds", None)
-            if holds is None or not holds(integration_id):
-                refuse_changed_integration()
+            refuse_changed_integration()
     except Exception as error:
         if all_or_nothing is not None and _is_about_similar_identity(backend, error, uid):
             problem = BitbucketServerError(Code.IDENTITY_SIMILAR, parameter="namespace")

@@ -10,7 +10,6 @@ from sqlalchemy import Engine, Table, UniqueConstraint, event
 from sqlalchemy.orm import Mapper, Session
 
 _HOLDS_COMMITS = "social_bitbucket_server holds commits"
-_LOCKED = "social_bitbucket_server has locked"
 
 
 class StoredMixin:
@@ -84,16 +83,3 @@ def holding_commits(session: Session, stored: type[StoredMixin], *, and_commit: 
         raise
     finally:
         session.info.pop(_HOLDS_COMMITS, None)
-        session.info.pop(_LOCKED, None)
-
-
-def note_lock(session: Session, mapped: type[Any], key: str) -> None:
-    """Note that the transaction of *session* has locked the row *key* of *mapped*, if its database locks rows."""
-    if session.get_bind(mapped).dialect.name != "sqlite":  # which locks the database, and with the first change alone
-        session.info[_LOCKED] = session.get_transaction(), key
-
-
-def has_locked(session: Session, key: str) -> bool:
-    """Return whether the row *key* is locked since :func:`note_lock`: no commit has ended that transaction."""
-    transaction, locked = session.info.get(_LOCKED, (None, None))
-    return transaction is not None and transaction is session.get_transaction() and locked == key

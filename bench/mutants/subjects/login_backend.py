@@ -11,7 +11,6 @@ _BACKENDS = "social_bitbucket_server/backends.py"
 _CALLBACK = "social_bitbucket_server/login/callback_address.py"
 _CHOICE = "social_bitbucket_server/login/choice.py"
 _IDENTITY = "social_bitbucket_server/login/identity.py"
-_SESSIONS = "social_bitbucket_server/sqlalchemy/sessions.py"
 _PARAMETERS = "social_bitbucket_server/login/parameters.py"
 _LOGGED_IN = "social_bitbucket_server/login/logged_in_person.py"
 _RETURNING = "social_bitbucket_server/login/returning.py"
@@ -33,16 +32,11 @@ _MUTANTS = (
     Mutant(
         "an integration that was changed while the account is written is not noticed",
         _IDENTITY,
-        """            if holds is None or not holds(integration_id):
-                refuse_changed_integration()
+        """                hold_integration(integration_id)
+            refuse_changed_integration()
 """,
-        "",
-    ),
-    Mutant(
-        "an integration counts as locked though a step has committed",
-        _SESSIONS,
-        "transaction is not None and transaction is session.get_transaction() and locked == key",
-        "transaction is not None and locked == key",
+        """                hold_integration(integration_id)
+""",
     ),
     Mutant(
         "a login attaches its identity to the person who happens to be logged in",

@@ -38,7 +38,7 @@ from ...organizations import (
 )
 from ...problems import BitbucketServerError, Code
 from ...transport import ClientCertificate
-from ..sessions import holds_commits, note_lock
+from ..sessions import holds_commits
 from . import clock
 from .login_statements import LoginStatements
 from .models import ClientCredentialsMixin, IntegrationMixin, KeyPairMixin
@@ -398,10 +398,8 @@ class Integrations(Part):
         ):
             return just_read
         statements = self._statements.current_and_locked if is_written else self._statements.current
-        found = self._session.scalars(statements[oauth], {"integration_id": integration_id}).unique().one_or_none()
-        if is_written:
-            note_lock(self._session, self._models.integration, integration_id)
-        return self._if_open(found)
+        found = self._session.scalars(statements[oauth], {"integration_id": integration_id})
+        return self._if_open(found.unique().one_or_none())
 
 
 @contextmanager

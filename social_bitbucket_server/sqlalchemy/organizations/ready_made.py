@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ..new_users import plain_base
-from ..sessions import has_locked, holding_commits
+from ..sessions import holding_commits
 from ..storage import SQLAlchemyStorage, make_storage
 from .models import (
     ApplicationLinkMixin,
@@ -66,11 +66,6 @@ class _LoginStorage(SQLAlchemyStorage):
     def read_anew(cls) -> None:
         """Send what is not sent yet. The look-up of an integration reads it anew by itself."""
         cls.user.current_session().flush()
-
-    @classmethod
-    def holds(cls, integration_id: str) -> bool:
-        """Return whether this transaction has read and locked the integration, so that it is as it was then."""
-        return has_locked(cls.user.current_session(), integration_id)
 
 
 def organization_models(

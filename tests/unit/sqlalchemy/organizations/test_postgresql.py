@@ -3,11 +3,15 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from alembic import command
+from social_core.exceptions import SocialAuthBaseException
 from sqlalchemy import make_url, text
 
+from social_bitbucket_server.login.digests import configuration_of
+from social_bitbucket_server.login.identity import write_identity
 from social_bitbucket_server.sqlalchemy.organizations import organization_models
 from tests.unit.sqlalchemy.organizations.applications import SHAPES, Backend, make_engine
 from tests.unit.sqlalchemy.organizations.test_models import as_alembic_begins, live
@@ -105,6 +109,58 @@ def test_a_change_waits_for_a_login_that_is_being_written(make_app, url, change)
     assert app.store.integrations.find_enabled(record_id) is None or change is close
 
 
+def test_a_login_that_waited_for_a_change_ends_by_all_of_it(make_app, url, monkeypatch):
+    """PostgreSQL reads what is locked again after it has waited, and what is joined to it as it was before."""
+    app = make_app(url=url)
+    record = app.integration(app.organization())
+    app.store.upgrade.keep_credentials(record, "first", "secret")
+    record_id, uid = record.id, f"{record.namespace}:42"
+    backend = SimpleNamespace(
+        name="bitbucket-server-oauth2",
+        strategy=SimpleNamespace(storage=app.models.storage),
+        has_single_server=False,
+        get_integration=app.store.integrations.for_oauth2_login,
+        get_admission=lambda integration: integration.admission,
+        may_have_begun_with=lambda integration: (integration,),
+    )
+    begun = backend.get_integration(record_id)
+    app.session.remove()
+    is_locked, go_on = threading.Event(), threading.Event()
+    note = app.store.upgrade._note
+
+    def note_later(*arguments, **details):
+        app.session.flush()
+        is_locked.set()
+        assert go_on.wait(60)
+        note(*arguments, **details)
+
+    def change():
+        app.store.upgrade.keep_credentials(app.session.get(app.models.integration, record_id), "second", "secret")
+        app.session.remove()
+
+    def write():
+        return app.store.logins.find_or_create_person(backend, uid, {"username": "jane"}, record_id)["user"]
+
+    def log_in():
+        try:
+            write_identity(backend, write, uid, record_id, configuration_of(begun, begun.admission))
+        finally:
+            app.session.remove()
+
+    monkeypatch.setattr(app.store.upgrade, "_note", note_later)
+    with ThreadPoolExecutor(2) as threads:
+        changing = threads.submit(change)
+        assert is_locked.wait(60)
+        login = threads.submit(log_in)
+        wait_for_lock(app, login)
+        go_on.set()
+        changing.result(60)
+        with pytest.raises(SocialAuthBaseException) as refused:
+            login.result(60)
+    assert refused.value.context["problem"] == "integration_changed"
+    assert app.count(app.User) == 0
+
+
 def wait_for_lock(app, changing):
     """Return as soon as a statement waits for another transaction."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
@@ -142,3 +198,10 @@ def test_two_first_logins_make_one_person(make_app, url):
             wait_for_lock(app, second)
         assert second.result(60) == 1
     assert app.count(app.User) == 1
+
+
+def test_the_statement_of_each_login_is_one_that_psycopg_keeps(make_app, url):
+    app = make_app(url=url)
+    compiled = app.store.events._last_signs.compile(app.engine)
+    assert len(str(compiled)) < 4096
+    assert len(compiled.params) <= 50
