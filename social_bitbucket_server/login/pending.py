@@ -140,8 +140,14 @@ class PendingLogins:
         digest, began = _digest(request_token), int(time.time())
         pending = PendingLogin(digest, integration_id, binding, began, intent, verifier_seed)
         scope, timestamp, value = pending.nonce
+        use_once = getattr(
+            self._nonces, "use_once", None
+        )  # our own storage does in one statement what core's do in two
         try:
-            known = self._nonces.get(scope, value) is not None or not self._nonces.use(scope, timestamp, value)
+            if use_once is not None:
+                known = not use_once(scope, timestamp, value)
+            else:
+                known = self._nonces.get(scope, value) is not None or not self._nonces.use(scope, timestamp, value)
         except NotImplementedError as error:
             raise _incomplete_storage("begin") from error
         if known:

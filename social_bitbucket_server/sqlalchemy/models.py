@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -26,6 +26,7 @@ from sqlalchemy import (
     String,
     bindparam,
     delete,
+    exists,
     inspect,
     select,
 )
@@ -210,14 +211,22 @@ class NonceMixin(StoredMixin, core.NonceMixin):
         """Record a nonce, and return whether it is new."""
         session, values = cls.current_session(), {"server_url": server_url, "timestamp": timestamp, "salt": salt}
         nonces: Any = cls
-        insert = _insert_unless_there(nonces, session.get_bind(inspect(cls)).dialect.name)
+        insert = _INSERTS.get(session.get_bind(inspect(cls)).dialect.name)
         if insert is not None:  # one statement, where a savepoint takes three
-            is_new = _changes_a_row(session, nonces, insert, values)
+            is_new = _changes_a_row(session, nonces, _insert_unless_there(nonces, insert), values)
         else:
             is_new = _is_inserted(session, cls(**values))
-        if is_new:
-            session.commit()
-        return is_new
+        return _kept(session, is_new)
+
+    @classmethod
+    def use_once(cls, server_url: str, timestamp: int, salt: str) -> bool:
+        """Record a nonce, and return whether it is new. One that has another timestamp counts as the same."""
+        session, values = cls.current_session(), {"server_url": server_url, "timestamp": timestamp, "salt": salt}
+        nonces: Any = cls
+        insert = _INSERTS.get(session.get_bind(inspect(cls)).dialect.name)
+        if insert is None:
+            return cls.get(server_url, salt) is None and cls.use(server_url, timestamp, salt)
+        return _kept(session, _changes_a_row(session, nonces, _insert_once(nonces, insert), values))
 
     @classmethod
     def get(cls, server_url: str, salt: str) -> Self | None:
@@ -255,6 +264,10 @@ class NonceMixin(StoredMixin, core.NonceMixin):
         return cast("int", cast("Any", result).rowcount)
 
 
+_OF_A_NONCE = ("server_url", "timestamp", "salt")
+_INSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+"""Inserts that can leave out a row that is there, by the dialects that know it."""
+
 # Each of these statements is made once, because each login sends them, and making them takes longer than that.
 
 
@@ -264,22 +277,26 @@ def _select_nonce(nonces: Any) -> Select[Any]:
 
 
 @cache
-def _insert_unless_there(nonces: Any, dialect: str) -> Insert | None:
-    """Return a statement that inserts a nonce if it is not there; ``None`` if the *dialect* knows none."""
+def _insert_unless_there(nonces: Any, insert: Callable[[Any], Any]) -> Insert:
     mapper = inspect(nonces)
-    values: dict[Any, Any] = {mapper.columns[name]: bindparam(name) for name in nonces.unique_columns}
-    match dialect:
-        case "postgresql":
-            return postgresql.insert(mapper.local_table).values(values).on_conflict_do_nothing()
-        case "sqlite":
-            return sqlite.insert(mapper.local_table).values(values).on_conflict_do_nothing()
-    return None
+    values: dict[Any, Any] = {mapper.columns[name]: bindparam(name) for name in _OF_A_NONCE}
+    return cast("Insert", insert(mapper.local_table).values(values).on_conflict_do_nothing())
+
+
+@cache
+def _insert_once(nonces: Any, insert: Callable[[Any], Any]) -> Insert:
+    mapper = inspect(nonces)
+    columns = [mapper.columns[name] for name in _OF_A_NONCE]
+    is_there = exists().where(nonces.server_url == bindparam("server_url"), nonces.salt == bindparam("salt"))
+    values = (bindparam(name, type_=column.type) for name, column in zip(_OF_A_NONCE, columns, strict=True))
+    inserted = insert(mapper.local_table).from_select(columns, select(*values).where(~is_there))
+    return cast("Insert", inserted.on_conflict_do_nothing())
 
 
 @cache
 def _delete_nonce(nonces: Any) -> Delete:
     mapper = inspect(nonces)
-    is_this_one = (mapper.columns[name] == bindparam(name) for name in nonces.unique_columns)
+    is_this_one = (mapper.columns[name] == bindparam(name) for name in _OF_A_NONCE)
     return delete(mapper.local_table).where(*is_this_one)
 
 
@@ -288,6 +305,12 @@ def _changes_a_row(session: Session, nonces: Any, statement: Executable, values:
         statement, values, execution_options={"preserve_rowcount": True}, bind_arguments={"mapper": inspect(nonces)}
     )
     return bool(result.rowcount == 1)
+
+
+def _kept(session: Session, is_new: bool) -> bool:
+    if is_new:
+        session.commit()
+    return is_new
 
 
 def _is_inserted(session: Session, row: NonceMixin) -> bool:

@@ -54,11 +54,11 @@ _MUTANTS = (
     Mutant(
         "a nonce that was used is forgotten when the request fails",
         _TABLES,
-        """        if is_new:
-            session.commit()
-        return is_new
+        """    if is_new:
+        session.commit()
+    return is_new
 """,
-        """        return is_new
+        """    return is_new
 """,
     ),
     Mutant(

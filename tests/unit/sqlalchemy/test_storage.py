@@ -364,7 +364,7 @@ def test_an_identifier_migrates_with_its_evidence(storage, jane):
 def insert(request, monkeypatch):
     """How a nonce is inserted: by one statement, or on databases that do not know it within a savepoint."""
     if request.param == "savepoint":
-        monkeypatch.setattr(models, "_insert_unless_there", lambda *_: None)
+        monkeypatch.setattr(models, "_INSERTS", {})
 
 
 @pytest.mark.usefixtures("insert")
@@ -378,6 +378,17 @@ def test_a_nonce_is_used_once_and_consumed_once(app, storage):
     app.session.rollback()
     assert not storage.nonce.consume("scope", 600, "value")
     assert storage.nonce.get("scope", "value") is None
+
+
+@pytest.mark.usefixtures("insert")
+def test_a_nonce_that_is_used_once_is_known_at_whatever_time(app, storage):
+    assert storage.nonce.use_once("scope", 600, "value")
+    app.session.rollback()
+    assert not storage.nonce.use_once("scope", 600, "value")
+    assert not storage.nonce.use_once("scope", 1200, "value")
+    assert storage.nonce.use_once("scope", 1200, "other")
+    assert storage.nonce.use_once("another", 1200, "value")
+    assert storage.nonce.get("scope", "value").timestamp == 600
 
 
 @pytest.mark.usefixtures("insert")
