@@ -27,6 +27,7 @@ from social_bitbucket_server.login.pending import NONCE_SCOPE
 from social_bitbucket_server.organizations import Outbound, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sqlalchemy.organizations import clock, integrations
+from social_bitbucket_server.sqlalchemy.organizations.identities import Identities
 from social_bitbucket_server.transport import AddressPolicy
 from tests.flask_app import create_app, database, people
 from tests.flask_app.config import Settings
@@ -248,6 +249,10 @@ class OrganizationsWorld(World):
     @property
     def identity_class(self) -> Any:
         return models.storage.user
+
+    @property
+    def identity_finder(self) -> tuple[Any, str]:
+        return Identities, "with_uid"
 
     def rotate(self, place: Place) -> None:
         """Make a key pair that waits."""

@@ -451,13 +451,14 @@ def test_who_looked_before_the_other_one_wrote_goes_on_as_the_same_person(world,
     late, early = world.browser(), world.browser()
     begun = late.begin(world.a)
     assert early.log_in(world.a, "alice").status == 303
-    find, looks = world.identity_class.get_social_auth, []
+    finder, name = world.identity_finder
+    find, looks = getattr(finder, name), []
 
     def find_nobody_at_first(*arguments, **options):
         looks.append(arguments)
         return None if len(looks) == 1 else find(*arguments, **options)
 
-    monkeypatch.setattr(world.identity_class, "get_social_auth", find_nobody_at_first)
+    monkeypatch.setattr(finder, name, find_nobody_at_first)
     assert late.finish(world.a, begun, "alice").status == 303
     assert len(looks) > 1
     (alice,) = world.users()

@@ -558,6 +558,11 @@ class World(ABC):
     def identity_class(self) -> Any:
         """The identities of social-core's storage."""
 
+    @property
+    def identity_finder(self) -> tuple[Any, str]:
+        """The class and the name of the method by which a login finds its identity."""
+        return self.identity_class, "get_social_auth"
+
     # What a row asks about keys
 
     @abstractmethod

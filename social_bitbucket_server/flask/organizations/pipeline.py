@@ -26,7 +26,8 @@ def find_identity_by_either_oauth(
 ) -> dict[str, Any]:
     """Find the identity *uid*, by whichever OAuth it was used before. This takes the place of core's ``social_user``,
     which looks for the identities of one OAuth."""
-    return store.logins.find_identity(backend, uid, user, social, id_key)
+    nobody = {"social": None, "user": user, "is_new": user is None, "new_association": True}
+    return store.logins.find_identity(backend, uid, user, social, id_key) or nobody
 
 
 def find_or_create_person(

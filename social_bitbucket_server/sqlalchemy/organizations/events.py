@@ -50,11 +50,8 @@ _SHOWN = tuple(code.value for code in EventCode if code.is_shown)
 _READ_AT_ONCE = 500
 _DELETED_AT_ONCE = 1000  # so that nobody waits for it for long
 _FINISHES = (EventCode.LOGIN_SUCCESS, EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP, EventCode.IDENTITY_CONNECTED)
-# The shorter half, and in the statement itself: psycopg takes apart a long statement, or one with many parameters, each
-# time that it is sent.
-_NOT_TO_BE_MENDED: tuple[ColumnElement[str], ...] = tuple(
-    literal_column(f"'{code}'") for code in sorted(set(Code) - set(TO_BE_MENDED))
-)
+# In the statement itself: psycopg takes one with more than 50 parameters apart each time that it is sent.
+_TO_BE_MENDED: tuple[ColumnElement[str], ...] = tuple(literal_column(f"'{code}'") for code in sorted(TO_BE_MENDED))
 _NEVER_FINISHED = (Code.LOGIN_NOT_PENDING, Code.CALLBACK_PARAMETER_MISSING, Code.CALLBACK_PARAMETER_INVALID)
 
 
@@ -189,16 +186,16 @@ class Events(Part):
     def _last_signs(self) -> Select[Any]:
         """Read the ids of an integration's last login, last test that passed, last failures, and last new server. Each
         is 0 if there is none. The statement is made once, because each login sends it."""
-        event = self._models.event
+        event = aliased(self._models.event, name="e")  # psycopg also takes one with more than 4096 characters apart
 
         def last(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
             """Read the end of a range of the index, and few rows before it."""
-            newest = select(func.coalesce(func.max(event.id), 0))
+            newest = select(func.coalesce(func.max(event.id), literal_column("0")))
             of_integration = event.integration_id == bindparam("integration_id")
             return newest.where(of_integration, *conditions).correlate(None).scalar_subquery()
 
-        logins, tests = map(last, self._signs_of_work())
-        failures = (last(sign, event.id > logins) for sign in self._signs_of_failure())
+        logins, tests = map(last, self._signs_of_work(event))
+        failures = (last(sign, event.id > logins) for sign in self._signs_of_failure(event))
         columns: list[Any] = [logins, tests, *failures, last(event.event == EventCode.INTEGRATION_BEGAN_ANEW)]
         return select(*columns)
 
@@ -294,19 +291,17 @@ class Events(Part):
         return set(self._session.scalars(waits))
 
     def _works(self) -> ColumnElement[bool]:
-        return or_(*self._signs_of_work())
+        return or_(*self._signs_of_work(self._models.event))
 
     def _fails(self) -> ColumnElement[bool]:
-        return or_(*self._signs_of_failure())
+        return or_(*self._signs_of_failure(self._models.event))
 
-    def _signs_of_work(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-        event = self._models.event
+    def _signs_of_work(self, event: Any) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "passed")
         return event.event == EventCode.LOGIN_SUCCESS, tested
 
-    def _signs_of_failure(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-        event = self._models.event
-        failed = (event.event == EventCode.LOGIN_FAILURE) & event.problem.not_in(_NOT_TO_BE_MENDED)
+    def _signs_of_failure(self, event: Any) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        failed = (event.event == EventCode.LOGIN_FAILURE) & event.problem.in_(_TO_BE_MENDED)
         # OAuth 1 goes on working, whatever comes of OAuth 2 meanwhile.
         failed &= event.details["upgrade"].as_boolean().is_not(True)
         tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "failed")

@@ -34,7 +34,7 @@ class Logins(Part):
             if social is None:
                 return {}
             self._refuse_identity_of_another(backend, user, social)
-            social.id_key = id_key or social.id_key
+            social.id_key = social.id_key or id_key
         return {"social": social, "user": social.user, "is_new": False, "new_association": False}
 
     def find_or_create_person(

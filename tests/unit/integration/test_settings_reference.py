@@ -13,7 +13,7 @@ from social_bitbucket_server.integration import setting_names
 PACKAGE = Path(social_bitbucket_server.__file__).parent
 PAGE = (PACKAGE.parent / "docs/settings.md").read_text()
 READING = {"setting", "setting_name"}
-NAME = re.compile(r"(?!REPO_)[A-Z][A-Z_]+")  # Bitbucket's scopes are no settings
+NAME = re.compile(r"(?!REPO_|POST|SESSION_COOKIE_)[A-Z][A-Z_]+")  # scopes, methods, and what the frameworks set
 PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 TYPES = {
     "text": str,
