@@ -185,7 +185,7 @@ def _key_ring() -> Iterator[CheckMessage]:
         yield _error("E008", f"Mend {_OWN}KEY_RING, which is no key ring: {error.reason}")
 
 
-def _values() -> Iterator[CheckMessage]:
+def _outbound_and_limit() -> Iterator[CheckMessage]:
     try:
         configuration.outbound(None)
     except BitbucketServerError as error:
@@ -341,7 +341,7 @@ def _error(number: str, sentence: str) -> Error:
 
 _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _key_ring,
-    _values,
+    _outbound_and_limit,
     _cookies,
     _cached_sessions,
     _pipeline,
