@@ -71,6 +71,16 @@ def test_everybody_keeps_their_account_when_a_trial_login_showed_that_the_server
     assert site.rows(models.event.event).count(("integration.moved",)) == 1
 
 
+def test_a_disabled_integration_offers_no_trial_at_its_new_address(owner: Visitor, moving: str) -> None:
+    offered = "Try a login at the new address"
+    assert offered in owner.get(moving).words
+    owner.post(f"{moving}/disable")
+    assert offered not in owner.get(moving).words
+    assert "Keep the old base URL" in owner.get(moving).words
+    assert owner.post(f"{moving}/move/try", moving).location == moving
+    assert "A disabled integration cannot be tried. Enable it first." in owner.get(moving).words
+
+
 def test_somebody_who_never_logged_in_shows_nothing(
     site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, moving: str
 ) -> None:
