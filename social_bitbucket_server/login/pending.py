@@ -140,9 +140,7 @@ class PendingLogins:
         digest, began = _digest(request_token), int(time.time())
         pending = PendingLogin(digest, integration_id, binding, began, intent, verifier_seed)
         scope, timestamp, value = pending.nonce
-        use_once = getattr(
-            self._nonces, "use_once", None
-        )  # our own storage does in one statement what core's do in two
+        use_once = getattr(self._nonces, "use_once", None)  # one statement, where core's interface takes two
         try:
             if use_once is not None:
                 known = not use_once(scope, timestamp, value)

@@ -266,9 +266,9 @@ class NonceMixin(StoredMixin, core.NonceMixin):
 
 _OF_A_NONCE = ("server_url", "timestamp", "salt")
 _INSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-"""Inserts that can leave out a row that is there, by the dialects that know it."""
+"""INSERT of each dialect that has ON CONFLICT DO NOTHING."""
 
-# Each of these statements is made once, because each login sends them, and making them takes longer than that.
+# Each login sends these statements. They are made once: SQLAlchemy takes longer to make a statement than to send it.
 
 
 @cache

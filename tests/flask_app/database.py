@@ -29,7 +29,7 @@ from social_bitbucket_server.sqlalchemy import set_up_sqlite
 from .instance_files import UnsafeSettingError, make_private_file, refuse_if_others_can_read
 
 _SECONDS_TO_WAIT_FOR_A_LOCK = 10
-_CONNECTIONS = 16  # one for each of gunicorn's threads: those beyond the pool's size are opened anew for each use
+_CONNECTIONS = 16  # one for each of gunicorn's threads; SQLAlchemy opens others anew for each use
 _SECONDS_IDLE = 1  # a server that is restarted is gone for longer
 _TABLES_LOCK = 0x6269745F  # any number that nothing else on the same PostgreSQL database locks
 

@@ -50,7 +50,7 @@ _SHOWN = tuple(code.value for code in EventCode if code.is_shown)
 _READ_AT_ONCE = 500
 _DELETED_AT_ONCE = 1000  # so that nobody waits for it for long
 _FINISHES = (EventCode.LOGIN_SUCCESS, EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP, EventCode.IDENTITY_CONNECTED)
-# In the statement itself: psycopg takes one with more than 50 parameters apart each time that it is sent.
+# Literals, because psycopg parses a statement anew each time if it has more than 50 parameters or 4096 characters.
 _TO_BE_MENDED: tuple[ColumnElement[str], ...] = tuple(literal_column(f"'{code}'") for code in sorted(TO_BE_MENDED))
 _NEVER_FINISHED = (Code.LOGIN_NOT_PENDING, Code.CALLBACK_PARAMETER_MISSING, Code.CALLBACK_PARAMETER_INVALID)
 
@@ -186,7 +186,7 @@ class Events(Part):
     def _last_signs(self) -> Select[Any]:
         """Read the ids of an integration's last login, last test that passed, last failures, and last new server. Each
         is 0 if there is none. The statement is made once, because each login sends it."""
-        event = aliased(self._models.event, name="e")  # psycopg also takes one with more than 4096 characters apart
+        event = aliased(self._models.event, name="e")  # a short name keeps the statement short, see _TO_BE_MENDED
 
         def last(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
             """Read the end of a range of the index, and few rows before it."""

@@ -27,8 +27,8 @@ class Logins(Part):
     ) -> dict[str, Any]:
         """Return the identity *uid*, by whichever OAuth it was used before: it names integration and account, and is
         one row. *user* is the person who connects it, and *social* an identity that another step has found; either may
-        be ``None``. *id_key* is core's name for the part of the profile that the uid is made of; it is noted where an
-        older version left it out."""
+        be ``None``. *id_key* is core's name for the part of the profile that the uid is made of. An identity
+        without one gets it."""
         if social is None:
             social = self._store.identities.with_uid(uid)
             if social is None:
